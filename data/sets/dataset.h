@@ -1,0 +1,86 @@
+// A dataset: one HDF5 file with clips cut from recordings, their features, and the split they belong to.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace melisma {
+
+enum class Split { train, validation, test };
+
+[[nodiscard]] std::string_view name_of(Split split);
+// Throws Error(usage) with did-you-mean for anything but "train", "validation", "test".
+[[nodiscard]] Split split_named(std::string_view name);
+
+// One slice of a recording. `offset` and `length` are frames of /wave at the dataset's rate.
+struct Clip {
+  std::int64_t index = 0;             // row in /clips
+  std::string recording;              // path of the source file relative to the folder given to prepare
+  std::int64_t recording_offset = 0;  // first sample in the (resampled) recording
+  std::int64_t speaker = 0;           // row in speakers()
+  std::int64_t offset = 0, length = 0;
+  std::string hash;  // content hash of the samples
+  Split split = Split::train;
+};
+
+// What features were made of: kind ("pitch", "content"), the parameters as canonical JSON, and their hash (the HDF5
+// group name).
+struct FeatureKey {
+  std::string kind;
+  std::string parameters;
+  [[nodiscard]] std::string parameter_hash() const;  // first 16 hex digits of the content hash of kind + parameters
+};
+
+// One clip's features: row-major float values [frames][width].
+struct FeatureMatrix {
+  std::vector<float> values;
+  std::int64_t n_frames = 0, width = 0;
+};
+
+// One opening of the test split.
+struct LedgerEntry {
+  std::string time_utc, command, model_hash;
+};
+
+// Read access; thread-safe. Every failure is an Error(data) that names the file and what is missing in it.
+class Dataset {
+ public:
+  static Dataset open(const std::filesystem::path& path);
+  Dataset(Dataset&&) noexcept;
+  Dataset& operator=(Dataset&&) noexcept;
+  ~Dataset();
+
+  [[nodiscard]] const std::filesystem::path& path() const;
+  [[nodiscard]] std::int64_t sample_rate_hz() const;
+  [[nodiscard]] const std::vector<std::string>& speakers() const;
+  [[nodiscard]] const std::vector<Clip>& clips() const;
+  [[nodiscard]] std::vector<Clip> clips_of(Split split) const;
+  [[nodiscard]] const std::string& content_hash() const;  // of clips, splits and parameters
+  [[nodiscard]] const std::string& split_hash() const;
+  [[nodiscard]] const std::string& parameters() const;  // canonical JSON of what prepare was asked
+
+  // Samples of a clip, or of part of it, mono in [-1, 1].
+  [[nodiscard]] std::vector<float> wave(const Clip& clip) const;
+  [[nodiscard]] std::vector<float> wave(const Clip& clip, std::int64_t first, std::int64_t count) const;
+
+  // The feature sets stored here, and one clip's rows of one of them.
+  [[nodiscard]] std::vector<FeatureKey> feature_sets() const;
+  [[nodiscard]] bool has_features(const FeatureKey& key) const;
+  [[nodiscard]] FeatureMatrix features(const FeatureKey& key, const Clip& clip) const;
+
+  // The openings of the test split so far, and one more (the only write an opened dataset allows).
+  [[nodiscard]] std::vector<LedgerEntry> ledger() const;
+  void record_test_opening(const LedgerEntry& entry);
+
+ private:
+  struct State;
+  explicit Dataset(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace melisma

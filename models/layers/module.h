@@ -1,0 +1,77 @@
+// The base of every network: ordered names of parameters, buffers and children. ATen only, so it compiles fast.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/weights/state_dict.h"
+
+namespace melisma {
+
+// A subclass holds at::Tensor members and sub-modules and registers them in its constructor, in state-dict order:
+//
+//   Linear::Linear(std::int64_t in, std::int64_t out) {
+//     weight = parameter("weight", at::empty({out, in}));
+//     bias = parameter("bias", at::empty({out}));
+//   }
+//
+// Registered tensors share storage with the members for the life of the module; load() copies into them in place.
+// Modules are neither copied nor moved.
+class Module {
+ public:
+  Module() = default;
+  virtual ~Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+  // Parameters of this module and its children, depth first in registration order, names joined with dots.
+  [[nodiscard]] NamedTensors parameters() const;
+  [[nodiscard]] NamedTensors buffers() const;
+  // Parameters and buffers, detached views of the live storage, in state-dict order.
+  [[nodiscard]] StateDict state_dict() const;
+  [[nodiscard]] std::int64_t n_parameters() const;
+
+  // Copies `weights` in (converted to the module's dtype and device). Strict: throws Error(checkpoint) with the
+  // difference.
+  void load(const StateDict& weights);
+  void set_requires_grad(bool on);
+  // Moves every tensor; members keep pointing at the same tensor objects.
+  void to(at::ScalarType type);
+  void to(at::Device device);
+
+ protected:
+  // Registers a trainable tensor (requires_grad is set) or a constant one, and returns it.
+  at::Tensor parameter(std::string name, at::Tensor value);
+  at::Tensor buffer(std::string name, at::Tensor value);
+  // Registers a child under `name`; the caller keeps it as a member or in a vector of unique_ptr.
+  template <class Child>
+  Child& child(std::string name, Child& module) {
+    children_.emplace_back(std::move(name), &module);
+    order_.push_back({Kind::child, children_.size() - 1});
+    return module;
+  }
+
+ private:
+  enum class Kind { parameter, buffer, child };
+  struct Entry {
+    Kind kind;
+    std::size_t index;
+  };
+  template <class Visit>
+  void visit(const std::string& prefix, const Visit& see) const;
+
+  NamedTensors parameters_, buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+  std::vector<Entry> order_;
+};
+
+// A child made, registered and owned in one line:  conv_pre_ = make_child<Conv1d>("conv_pre", 192, 512, 7);
+template <class T>
+using Owned = std::unique_ptr<T>;
+
+}  // namespace melisma

@@ -1,0 +1,16 @@
+// What computing commands do once their options are parsed. The program is Torch-free: it reaches these functions
+// through the one table that libmelisma_engine.so exports. Option structs and this header include no Torch.
+#pragma once
+#include "tools/actions/engine_info_action.h"
+
+namespace melisma {
+
+// One function a computing command. Each returns the exit code, or throws Error (never across the library boundary: the
+// table's functions are wrapped by guarded_action).
+struct EngineActions {
+  int (*engine_info)(const EngineInfoOptions& options);
+};
+
+inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";
+
+}  // namespace melisma

@@ -1,0 +1,11 @@
+// The engine library's one exported symbol: the table of actions, each guarded so that no exception leaves the library.
+#include "tools/actions/actions.h"
+#include "tools/actions/guard.h"
+
+extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* melisma_engine_actions() {
+  using melisma::guarded;
+  static constexpr melisma::EngineActions actions{
+      .engine_info = guarded<melisma::engine_info>,
+  };
+  return &actions;
+}

@@ -1,0 +1,18 @@
+// The table of commands, in the order `melisma --help` shows them.
+#pragma once
+#include <array>
+
+#include "tools/cli/command.h"
+
+namespace melisma {
+
+std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
+
+inline constexpr std::array kCommands{
+    Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
+};
+
+// Parses argv and runs the command; returns the exit code.
+int run_program(int argc, char** argv);
+
+}  // namespace melisma

@@ -1,0 +1,16 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "tools/actions/actions.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/engine_library.h"
+
+namespace melisma {
+
+std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global) {
+  auto options = std::make_shared<EngineInfoOptions>();
+  app.add_flag("--json", options->json, "print JSON");
+  return [options, &global] { return engine(global).engine_info(*options); };
+}
+
+}  // namespace melisma

@@ -1,0 +1,78 @@
+// Parses the command line, runs one command, and turns errors into one line and an exit code.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <vector>
+
+#include "tools/base/error.h"
+#include "tools/base/table.h"
+#include "tools/cli/commands.h"
+
+namespace melisma {
+namespace {
+
+constexpr const char* kDescription =
+    "Melisma: a training and research workbench for voices and mixes.\n"
+    "Recordings become a dataset (prepare), a voice (train), numbers on recordings it never heard (evaluate),\n"
+    "a file for others (extract), converted audio (convert) and a page to publish (report).";
+
+// argv[1] when it is a word that names no command: an error with did-you-mean (CLI11 would only say it was not
+// expected).
+void check_command_name(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--workspace" || word == "--threads") {
+      ++i;
+      continue;
+    }
+    if (word.starts_with("-")) continue;
+    (void)find_row(kCommands, word, "command", ErrorKind::usage);
+    return;
+  }
+}
+
+int run_parsed(int argc, char** argv) {
+  GlobalOptions global;
+  CLI::App app{kDescription, "melisma"};
+  app.set_version_flag("--version", std::string("melisma ") + MELISMA_VERSION);
+  app.add_option("--workspace", global.workspace, "folder of datasets, runs and models")->capture_default_str();
+  app.add_option("--threads", global.threads, "threads to compute with; 0 = one a physical core")
+      ->check(CLI::NonNegativeNumber);
+  app.require_subcommand(1);
+  app.fallthrough();
+  check_command_name(argc, argv);
+  std::vector<std::pair<CLI::App*, std::function<int()>>> commands;
+  for (const auto& command : kCommands) {
+    auto* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    commands.emplace_back(sub, command.define(*sub, global));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    const int code = app.exit(problem);
+    return code == 0 ? 0 : 2;
+  }
+  for (const auto& [sub, run] : commands) {
+    if (sub->parsed()) return run();
+  }
+  return 2;
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  try {
+    return run_parsed(argc, argv);
+  } catch (const Error& error) {
+    fmt::print(stderr, "melisma: {}\n", error.what());
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "melisma: internal: {} (this is a defect; please report the command and this line)\n",
+               error.what());
+    return 70;
+  }
+}
+
+}  // namespace melisma

@@ -1,0 +1,48 @@
+# Every library of the house, in dependency order: a library uses only those above it. tests/structure checks the includes.
+# Foundation.
+melisma_library(tools/base LINK fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto PkgConfig::xxhash)
+melisma_library(tools/config DEPS base)
+# Data.
+melisma_library(data/audio DEPS base config LINK PkgConfig::sndfile PkgConfig::soxr PkgConfig::ebur128)
+melisma_library(data/signal TORCH DEPS base config audio)
+melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5)
+# Models.
+melisma_library(models/weights TORCH DEPS base config)
+melisma_library(models/layers TORCH DEPS base config weights signal)
+melisma_library(models/rvc TORCH DEPS base config weights layers signal)
+# Running models over audio.
+melisma_library(infer/features TORCH DEPS base config audio signal sets)
+melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
+melisma_library(infer/convert TORCH DEPS base config audio signal sets weights layers rvc features quantized)
+# What is measured, and how sure we are.
+melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
+melisma_library(eval/metrics TORCH DEPS base config audio signal statistics)
+melisma_library(eval/suites TORCH
+  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
+# Training.
+melisma_library(train/prepare TORCH DEPS base config audio signal sets features)
+melisma_library(train/engine TORCH DEPS base config weights layers)
+melisma_library(train/tasks TORCH
+  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
+# Experiments.
+melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
+melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine)
+# The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
+melisma_library(tools/actions TORCH
+  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
+       tasks runs report)
+melisma_library(tools/cli DEPS base config audio sets runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
+  HEADERS_OF signal weights rvc features convert suites prepare engine tasks actions)
+
+# libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
+add_library(melisma_engine_library SHARED tools/actions/engine/engine_library.cc)
+target_link_libraries(melisma_engine_library PRIVATE melisma_actions)
+melisma_use_torch(melisma_engine_library)
+set_target_properties(melisma_engine_library PROPERTIES OUTPUT_NAME melisma_engine)
+
+# melisma: the Torch-free program. It exports the one function that lets MKL take its fast path on AMD processors.
+add_executable(melisma tools/cli/main/main.cc)
+target_link_libraries(melisma PRIVATE melisma_cli)
+target_link_options(melisma PRIVATE -Wl,--export-dynamic-symbol=mkl_serv_intel_cpu_true)
+add_dependencies(melisma melisma_engine_library)
+target_compile_definitions(melisma_cli PRIVATE MELISMA_VERSION="${PROJECT_VERSION}")

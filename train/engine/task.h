@@ -1,0 +1,101 @@
+// The seam between the engine and a recipe. The engine owns the loop, optimizers, checkpoints and decisions; a Task
+// owns the networks, their losses and their held-out score. A Loader hands out batches as a function of (epoch, step).
+#pragma once
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "models/layers/module.h"
+#include "models/weights/model_file.h"
+#include "tools/base/event.h"
+#include "train/engine/trainer_config.h"
+
+namespace melisma {
+
+// One micro-batch: tensors by name, and how many items it holds.
+class Batch {
+ public:
+  void add(std::string name, at::Tensor tensor) { tensors_.emplace_back(std::move(name), std::move(tensor)); }
+  // Throws Error(internal) if the loader did not supply `name`.
+  [[nodiscard]] const at::Tensor& at(std::string_view name) const;
+  [[nodiscard]] const std::vector<std::pair<std::string, at::Tensor>>& items() const { return tensors_; }
+  std::int64_t n_items = 0;
+
+ private:
+  std::vector<std::pair<std::string, at::Tensor>> tensors_;
+};
+
+// Batches of an epoch as a pure function: the same (epoch, step) always gives the same batch, so a resume needs no
+// cursor.
+class Loader {
+ public:
+  virtual ~Loader() = default;
+  // Micro-batches in this epoch; at least 1.
+  [[nodiscard]] virtual std::int64_t n_batches(std::int64_t epoch) const = 0;
+  [[nodiscard]] virtual Batch batch(std::int64_t epoch, std::int64_t index) const = 0;
+};
+
+// Where in training a piece of work happens, and the randomness that belongs to it.
+class StepContext {
+ public:
+  StepContext(std::uint64_t run_seed, std::int64_t epoch, std::int64_t step, std::int64_t micro_batch,
+              std::int64_t rank = 0)
+      : run_seed_(run_seed), epoch_(epoch), step_(step), micro_batch_(micro_batch), rank_(rank) {}
+  [[nodiscard]] std::int64_t epoch() const { return epoch_; }
+  [[nodiscard]] std::int64_t step() const { return step_; }
+  [[nodiscard]] std::int64_t micro_batch() const { return micro_batch_; }
+  // A fresh CPU generator for stream `name` at this place; the same call twice gives the same numbers.
+  [[nodiscard]] at::Generator generator(std::string_view name) const;
+
+ private:
+  std::uint64_t run_seed_;
+  std::int64_t epoch_, step_, micro_batch_, rank_;
+};
+
+// Loss terms as the log names them ("mel", "kl"), unweighted 0-d tensors, and `total`, the weighted sum that is
+// differentiated.
+struct Losses {
+  at::Tensor total;                                       // [] differentiable
+  std::vector<std::pair<std::string, at::Tensor>> terms;  // [] each, detached
+};
+
+// A network with an optimizer of its own. A GAN task lists its discriminator before its generator.
+struct Network {
+  std::string name;  // "generator", "discriminator": names its files, its learning rate and its gradient norm
+  Module* module;    // borrowed from the task
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  // The networks in the order in which each step updates them; the first call fixes the list. The one named by
+  // main_network() is what `model.safetensors` holds and what EMA follows.
+  [[nodiscard]] virtual std::vector<Network> networks() = 0;
+  [[nodiscard]] virtual std::string main_network() const = 0;
+
+  // Called once before the turns of a step, with all its micro-batches (to drop what the last step cached).
+  virtual void begin_step(std::span<const Batch> micro_batches) = 0;
+
+  // The loss of `batch` for the turn of network `network` (index into networks()). The engine has zeroed that network's
+  // gradients, will scale, differentiate, clip and step it, and then takes the next network's turn. Throws
+  // Error(diverged) on a non-finite loss: the engine skips the step and counts it.
+  [[nodiscard]] virtual Losses losses(std::size_t network, const Batch& batch, const StepContext& context) = 0;
+
+  // Held-out metrics with the weights as they are now (the engine swaps EMA in and out), deterministic. May send audio
+  // and images to `events`. Names as in kMetrics ("mel_distance").
+  [[nodiscard]] virtual NamedValues validate(std::int64_t epoch, std::int64_t step, EventSink& events) = 0;
+  // The same number on a fixed subset of the training clips, for the `gap` rule; called only when that rule is on.
+  [[nodiscard]] virtual NamedValues validate_on_training(std::int64_t epoch, std::int64_t step) = 0;
+
+  // The model as it is to be exported (ModelFile.weights, family, config) with the main network's current weights.
+  [[nodiscard]] virtual ModelFile model_file() = 0;
+};
+
+}  // namespace melisma
