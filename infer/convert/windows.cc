@@ -1,0 +1,28 @@
+#include "infer/convert/windows.h"
+
+#include <algorithm>
+
+namespace melisma {
+
+std::vector<FrameRange> encoder_windows(std::int64_t total, std::int64_t window, std::int64_t overlap) {
+  if (total <= window) return {{0, total}};
+  const std::int64_t step = window - overlap;
+  const std::int64_t count = (total - overlap + step - 1) / step;
+  std::vector<FrameRange> windows;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t first = i * (total - window) / (count - 1);
+    windows.push_back({first, first + window});
+  }
+  return windows;
+}
+
+std::vector<Chunk> chunks_with_context(std::int64_t total, std::int64_t chunk, std::int64_t context) {
+  std::vector<Chunk> chunks;
+  for (std::int64_t first = 0; first < total; first += chunk) {
+    const FrameRange keep{first, std::min(total, first + chunk)};
+    chunks.push_back({keep, {std::max<std::int64_t>(0, keep.first - context), std::min(total, keep.last + context)}});
+  }
+  return chunks;
+}
+
+}  // namespace melisma

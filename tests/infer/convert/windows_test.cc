@@ -1,0 +1,36 @@
+#include "infer/convert/windows.h"
+
+#include <gtest/gtest.h>
+
+namespace melisma {
+namespace {
+
+TEST(EncoderWindows, AShortPieceIsOneWindow) {
+  EXPECT_EQ(encoder_windows(3000, 3000, 200), (std::vector<FrameRange>{{0, 3000}}));
+  EXPECT_EQ(encoder_windows(1, 3000, 200), (std::vector<FrameRange>{{0, 1}}));
+}
+
+TEST(EncoderWindows, CoverEverythingWithAtLeastTheOverlap) {
+  for (const std::int64_t total : {3001, 3500, 5800, 5801, 24000, 123457}) {
+    const auto windows = encoder_windows(total, 3000, 200);
+    EXPECT_EQ(windows.front().first, 0);
+    EXPECT_EQ(windows.back().last, total);
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      EXPECT_EQ(windows[i].length(), 3000);
+      if (i > 0) EXPECT_GE(windows[i - 1].last - windows[i].first, 200) << total;
+      if (i > 1) EXPECT_LE(windows[i - 2].last, windows[i].first) << "three windows meet, total " << total;
+    }
+  }
+}
+
+TEST(Chunks, KeepEachFrameOnceAndStayInside) {
+  const auto chunks = chunks_with_context(1000, 300, 40);
+  ASSERT_EQ(chunks.size(), 4u);
+  EXPECT_EQ(chunks[0].compute, (FrameRange{0, 340}));
+  EXPECT_EQ(chunks[1].compute, (FrameRange{260, 640}));
+  EXPECT_EQ(chunks[3].keep, (FrameRange{900, 1000}));
+  EXPECT_EQ(chunks[3].compute, (FrameRange{860, 1000}));
+}
+
+}  // namespace
+}  // namespace melisma
