@@ -1,7 +1,9 @@
 // The base of every network: ordered names of parameters, buffers and children. ATen only, so it compiles fast.
 #pragma once
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -37,8 +39,13 @@ class Module {
   [[nodiscard]] std::int64_t n_parameters() const;
 
   // Copies `weights` in (converted to the module's dtype and device). Strict: throws Error(checkpoint) with the
-  // difference.
+  // difference and changes nothing.
   void load(const StateDict& weights);
+  // Draws every parameter afresh from `generator` (CPU), children in registration order. Zeros until this or load().
+  virtual void initialise(at::Generator& generator);
+  // Inference only: computes each weight-normed weight once and keeps it; parameters stay what they are. load(), to()
+  // and initialise() drop what was kept; fold(false) goes back to computing the weight at each call.
+  virtual void fold(bool on);
   void set_requires_grad(bool on);
   // Moves every tensor; members keep pointing at the same tensor objects.
   void to(at::ScalarType type);
@@ -55,6 +62,13 @@ class Module {
     order_.push_back({Kind::child, children_.size() - 1});
     return module;
   }
+  // Makes a child, registers it under `name` and hands it over:  pre_ = make_child<Conv1d>("pre", 192, 512, {...});
+  template <class Child, class... Args>
+  std::unique_ptr<Child> make_child(std::string name, Args&&... args) {
+    auto made = std::make_unique<Child>(std::forward<Args>(args)...);
+    child(std::move(name), *made);
+    return made;
+  }
 
  private:
   enum class Kind { parameter, buffer, child };
@@ -70,7 +84,6 @@ class Module {
   std::vector<Entry> order_;
 };
 
-// A child made, registered and owned in one line:  conv_pre_ = make_child<Conv1d>("conv_pre", 192, 512, 7);
 template <class T>
 using Owned = std::unique_ptr<T>;
 

@@ -1,0 +1,195 @@
+#include "models/rvc/discriminator.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+
+namespace melisma {
+namespace {
+
+constexpr double kJudgeSlope = 0.1;
+
+// Grouped convolutions straight on the waveform.
+class ScaleDiscriminator final : public SubDiscriminator {
+ public:
+  explicit ScaleDiscriminator(std::int64_t divisor) {
+    struct Row {
+      std::int64_t in, out, kernel, stride, groups;
+    };
+    constexpr std::array<Row, 6> kRows{{{1, 16, 15, 1, 1},
+                                        {16, 64, 41, 4, 4},
+                                        {64, 256, 41, 4, 16},
+                                        {256, 1024, 41, 4, 64},
+                                        {1024, 1024, 41, 4, 256},
+                                        {1024, 1024, 5, 1, 1}}};
+    const auto narrowed = [&](std::int64_t width) {
+      return width == 1 ? 1 : std::max<std::int64_t>(1, width / divisor);
+    };
+    for (const auto& row : kRows) {
+      convolutions_.push_back(make_child<Conv1d>("convs." + std::to_string(convolutions_.size()), narrowed(row.in),
+                                                 narrowed(row.out),
+                                                 ConvOptions{.kernel = row.kernel,
+                                                             .stride = row.stride,
+                                                             .padding = (row.kernel - 1) / 2,
+                                                             .groups = narrowed(row.groups),
+                                                             .weight_norm = true}));
+    }
+    post_ =
+        make_child<Conv1d>("conv_post", narrowed(1024), 1, ConvOptions{.kernel = 3, .padding = 1, .weight_norm = true});
+  }
+
+  Judgement judge(const at::Tensor& wave) const override {
+    Judgement judgement;
+    auto x = wave;
+    for (const auto& convolution : convolutions_) {
+      x = (*convolution)(x);
+      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
+    }
+    judgement.features.push_back(x = (*post_)(x));
+    judgement.logits = x.flatten(1);
+    return judgement;
+  }
+
+ private:
+  std::vector<Owned<Conv1d>> convolutions_;
+  Owned<Conv1d> post_;
+};
+
+// Convolutions over every p-th sample.
+class PeriodDiscriminator final : public SubDiscriminator {
+ public:
+  PeriodDiscriminator(std::int64_t period, std::int64_t divisor) : period_(period) {
+    constexpr std::array<std::int64_t, 5> kWidths{32, 128, 512, 1024, 1024};
+    std::int64_t in = 1;
+    for (std::size_t i = 0; i < kWidths.size(); ++i) {
+      const auto out = std::max<std::int64_t>(1, kWidths[i] / divisor);
+      convolutions_.push_back(make_child<Conv2d>("convs." + std::to_string(i), in, out,
+                                                 Conv2dOptions{.kernel_height = 5,
+                                                               .stride_height = i + 1 < kWidths.size() ? 3 : 1,
+                                                               .padding_height = 2,
+                                                               .weight_norm = true}));
+      in = out;
+    }
+    post_ = make_child<Conv2d>("conv_post", in, 1,
+                               Conv2dOptions{.kernel_height = 3, .padding_height = 1, .weight_norm = true});
+  }
+
+  Judgement judge(const at::Tensor& wave) const override {
+    Judgement judgement;
+    const auto missing = (period_ - wave.size(2) % period_) % period_;
+    auto x = missing == 0 ? wave : at::reflection_pad1d(wave, {0, missing});
+    x = x.view({x.size(0), 1, x.size(2) / period_, period_});
+    for (const auto& convolution : convolutions_) {
+      x = (*convolution)(x);
+      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
+    }
+    judgement.features.push_back(x = (*post_)(x));
+    judgement.logits = x.flatten(1);
+    return judgement;
+  }
+
+ private:
+  std::int64_t period_;
+  std::vector<Owned<Conv2d>> convolutions_;
+  Owned<Conv2d> post_;
+};
+
+// Convolutions over a magnitude spectrogram with a rectangular window.
+class SpectrumDiscriminator final : public SubDiscriminator {
+ public:
+  struct Resolution {
+    std::int64_t n_fft, hop, window;
+  };
+
+  explicit SpectrumDiscriminator(const Resolution& resolution) : resolution_(resolution) {
+    const auto add = [&](std::size_t index, std::int64_t in, std::int64_t width, std::int64_t stride) {
+      convolutions_.push_back(make_child<Conv2d>("convs." + std::to_string(index), in, 32,
+                                                 Conv2dOptions{.kernel_height = 3,
+                                                               .kernel_width = width,
+                                                               .stride_width = stride,
+                                                               .padding_height = 1,
+                                                               .padding_width = (width - 1) / 2,
+                                                               .weight_norm = true}));
+    };
+    add(0, 1, 9, 1);
+    for (std::size_t i = 1; i < 4; ++i) add(i, 32, 9, 2);
+    add(4, 32, 3, 1);
+    post_ = make_child<Conv2d>(
+        "conv_post", 32, 1,
+        Conv2dOptions{
+            .kernel_height = 3, .kernel_width = 3, .padding_height = 1, .padding_width = 1, .weight_norm = true});
+  }
+
+  Judgement judge(const at::Tensor& wave) const override {
+    Judgement judgement;
+    const auto margin = (resolution_.n_fft - resolution_.hop) / 2;
+    const auto padded = at::reflection_pad1d(wave, {margin, margin}).squeeze(1);
+    const auto spectrum = at::stft(padded, resolution_.n_fft, resolution_.hop, resolution_.window, {}, false,
+                                   "constant", false, true, true);        // [B, bins, frames] complex
+    auto x = at::norm(at::view_as_real(spectrum), 2, {-1}).unsqueeze(1);  // [B, 1, bins, frames]
+    for (const auto& convolution : convolutions_) {
+      x = (*convolution)(x);
+      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
+    }
+    judgement.features.push_back(x = (*post_)(x));
+    judgement.logits = x.flatten(1);
+    return judgement;
+  }
+
+ private:
+  Resolution resolution_;
+  std::vector<Owned<Conv2d>> convolutions_;
+  Owned<Conv2d> post_;
+};
+
+std::vector<std::int64_t> periods_of(std::string_view version) {
+  if (version == "v1") return {2, 3, 5, 7, 11, 17};
+  if (version == "v2") return {2, 3, 5, 7, 11, 17, 23, 37};
+  return {2, 3, 5, 7, 11};
+}
+
+}  // namespace
+
+Judgements judgements_of(const Judgements& all, std::int64_t first, std::int64_t count) {
+  Judgements part;
+  for (const auto& judgement : all) {
+    auto& added = part.emplace_back();
+    added.logits = judgement.logits.narrow(0, first, count);
+    for (const auto& feature : judgement.features) added.features.push_back(feature.narrow(0, first, count));
+  }
+  return part;
+}
+
+Judgements detached(const Judgements& judgements) {
+  Judgements copy;
+  for (const auto& judgement : judgements) {
+    auto& added = copy.emplace_back();
+    added.logits = judgement.logits.detach();
+    for (const auto& feature : judgement.features) added.features.push_back(feature.detach());
+  }
+  return copy;
+}
+
+Discriminator::Discriminator(const RvcDiscriminatorConfig& config) {
+  const auto add = [&]<class Part>(Owned<Part> part) {
+    child("discriminators." + std::to_string(parts_.size()), static_cast<Module&>(*part));
+    parts_.push_back(std::move(part));
+  };
+  add(std::make_unique<ScaleDiscriminator>(config.scale_divisor));
+  for (const auto period : periods_of(config.version)) {
+    add(std::make_unique<PeriodDiscriminator>(period, config.period_divisor));
+  }
+  if (config.version != "v3") return;
+  using Resolution = SpectrumDiscriminator::Resolution;
+  for (const auto& resolution : {Resolution{1024, 120, 600}, Resolution{2048, 240, 1200}, Resolution{512, 50, 240}}) {
+    add(std::make_unique<SpectrumDiscriminator>(resolution));
+  }
+}
+
+Judgements Discriminator::operator()(const at::Tensor& wave) const {
+  Judgements judgements;
+  for (const auto& part : parts_) judgements.push_back(part->judge(wave));
+  return judgements;
+}
+
+}  // namespace melisma

@@ -1,0 +1,43 @@
+#include "models/rvc/losses.h"
+
+#include <ATen/ATen.h>
+
+namespace melisma {
+namespace {
+
+at::Tensor sum_of_terms(const std::vector<at::Tensor>& terms) { return at::stack(terms).sum(); }
+
+}  // namespace
+
+at::Tensor discriminator_loss(const Judgements& real, const Judgements& made) {
+  std::vector<at::Tensor> terms;
+  for (std::size_t i = 0; i < real.size(); ++i) {
+    terms.push_back((1 - real[i].logits).square().mean() + made[i].logits.square().mean());
+  }
+  return sum_of_terms(terms);
+}
+
+at::Tensor adversarial_loss(const Judgements& made) {
+  std::vector<at::Tensor> terms;
+  for (const auto& judgement : made) terms.push_back((1 - judgement.logits).square().mean());
+  return sum_of_terms(terms);
+}
+
+at::Tensor feature_loss(const Judgements& real, const Judgements& made) {
+  std::vector<at::Tensor> terms;
+  for (std::size_t i = 0; i < real.size(); ++i) {
+    for (std::size_t layer = 0; layer < real[i].features.size(); ++layer) {
+      terms.push_back(at::l1_loss(made[i].features[layer], real[i].features[layer].detach()));
+    }
+  }
+  return sum_of_terms(terms);
+}
+
+at::Tensor kl_loss(const at::Tensor& z_prior, const at::Tensor& log_std_posterior, const at::Tensor& mean_prior,
+                   const at::Tensor& log_std_prior, const at::Tensor& mask) {
+  const auto distance = (z_prior - mean_prior).square() * at::exp(-2 * log_std_prior);
+  const auto divergence = log_std_prior - log_std_posterior - 0.5 + 0.5 * distance;
+  return (divergence * mask).sum() / mask.sum();
+}
+
+}  // namespace melisma
