@@ -21,7 +21,7 @@ melisma_library(eval/suites TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
 # Training.
 melisma_library(train/prepare TORCH DEPS base config audio signal sets features)
-melisma_library(train/engine TORCH DEPS base config weights layers)
+melisma_library(train/engine TORCH DEPS base config weights layers statistics)
 melisma_library(train/tasks TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
 # Experiments.

@@ -36,12 +36,14 @@ class Batch {
 class Loader {
  public:
   virtual ~Loader() = default;
-  // Micro-batches in this epoch; at least 1.
+  // Micro-batches in this epoch (epochs count from 1); at least 1.
   [[nodiscard]] virtual std::int64_t n_batches(std::int64_t epoch) const = 0;
+  // `index` counts from 0. The engine may call this from another thread while it trains, one call at a time.
   [[nodiscard]] virtual Batch batch(std::int64_t epoch, std::int64_t index) const = 0;
 };
 
-// Where in training a piece of work happens, and the randomness that belongs to it.
+// Where in training a piece of work happens, and the randomness that belongs to it. Epochs count from 1, steps from 0
+// at the start of the run, micro-batches from 0 within a step.
 class StepContext {
  public:
   StepContext(std::uint64_t run_seed, std::int64_t epoch, std::int64_t step, std::int64_t micro_batch,
@@ -94,7 +96,8 @@ class Task {
   // The same number on a fixed subset of the training clips, for the `gap` rule; called only when that rule is on.
   [[nodiscard]] virtual NamedValues validate_on_training(std::int64_t epoch, std::int64_t step) = 0;
 
-  // The model as it is to be exported (ModelFile.weights, family, config) with the main network's current weights.
+  // The main network as a file: family, config, and its whole state dict with the weights as they are now (also what
+  // only training needs: a checkpoint is resumed from it). The engine fills in epoch, step and metrics.
   [[nodiscard]] virtual ModelFile model_file() = 0;
 };
 
