@@ -1,0 +1,194 @@
+#include "infer/convert/voice.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+
+#include "infer/convert/positional_noise.h"
+#include "infer/convert/windows.h"
+#include "models/rvc/voice_model.h"
+#include "tools/base/error.h"
+#include "tools/base/seed.h"
+
+namespace melisma {
+namespace {
+
+constexpr std::int64_t kEncoderWindowFrames = 3000;  // 30 s: what the text encoder attends over at once
+constexpr std::int64_t kEncoderOverlapFrames = 300;
+
+// How many frames to each side the flow and the decoder see: 24 for the flow's four couplings of three layers with
+// kernel 5, then each decoder stage's residual blocks (widest kernel, three dilated and three plain convolutions) at
+// its own rate.
+std::int64_t context_frames(const RvcConfig& config) {
+  double frames = 24 + 3;
+  double rate = 1;
+  const auto kernel = *std::max_element(config.resblock_kernels.begin(), config.resblock_kernels.end());
+  double dilated = 0;
+  for (const auto dilation : config.resblock_dilations) dilated += static_cast<double>(dilation) + 1;
+  for (std::size_t stage = 0; stage < config.upsample_rates.size(); ++stage) {
+    frames +=
+        static_cast<double>(config.upsample_kernels[stage]) / static_cast<double>(config.upsample_rates[stage]) / rate;
+    rate *= static_cast<double>(config.upsample_rates[stage]);
+    frames += static_cast<double>(kernel - 1) / 2 * dilated / rate;
+  }
+  return static_cast<std::int64_t>(std::ceil(frames)) + 2;
+}
+
+// Weights of a window's frames where it meets its neighbours: a linear fade over the overlap on each inner side.
+at::Tensor window_weights(const std::vector<FrameRange>& windows, std::size_t i) {
+  auto weight = at::ones({windows[i].length()}, at::kFloat);
+  const auto fade = [](std::int64_t n) { return (at::arange(n, at::kFloat) + 0.5) / static_cast<double>(n); };
+  if (i > 0) {
+    const auto overlap = windows[i - 1].last - windows[i].first;
+    weight.narrow(0, 0, overlap).mul_(fade(overlap));
+  }
+  if (i + 1 < windows.size()) {
+    const auto overlap = windows[i].last - windows[i + 1].first;
+    weight.narrow(0, windows[i].length() - overlap, overlap).mul_(fade(overlap).flip(0));
+  }
+  return weight;
+}
+
+}  // namespace
+
+struct Voice::State {
+  std::unique_ptr<Synthesizer> network;
+  std::vector<std::string> speakers;
+  ContentConfig content;
+  PitchConfig pitch;
+
+  // Prior of every frame, [1, inter, T] each, from windows that fade into each other.
+  [[nodiscard]] LatentStatistics encode(const at::Tensor& content, const at::Tensor& coarse) const {
+    const auto total = content.size(1);
+    const auto windows = encoder_windows(total, kEncoderWindowFrames, kEncoderOverlapFrames);
+    const auto inter = network->config().inter_channels;
+    LatentStatistics all{at::zeros({1, inter, total}), at::zeros({1, inter, total})};
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const auto [first, last] = windows[i];
+      const auto part = network->encode_text(content.narrow(1, first, last - first),
+                                             coarse.narrow(1, first, last - first), at::ones({1, 1, last - first}));
+      const auto weight = window_weights(windows, i);
+      all.mean.narrow(2, first, last - first).add_(part.mean * weight);
+      all.log_std.narrow(2, first, last - first).add_(part.log_std * weight);
+    }
+    return all;
+  }
+
+  // Phase of the sine source before each frame, in cycles [1, T] double.
+  [[nodiscard]] at::Tensor cycles_before(const at::Tensor& f0) const {
+    const auto after = network->decoder().source().cycles_after(f0);
+    return at::cat({at::zeros({1, 1}, at::kDouble), after.narrow(1, 0, after.size(1) - 1)}, 1);
+  }
+
+  // Audio of chunk.keep, [keep.length() * hop].
+  [[nodiscard]] at::Tensor decode(const Chunk& chunk, const LatentStatistics& prior, const at::Tensor& f0,
+                                  const at::Tensor& cycles, const at::Tensor& speaker,
+                                  const SynthesisOptions& options) const {
+    const auto first = chunk.compute.first, count = chunk.compute.length(), hop = network->config().hop;
+    const auto mask = at::ones({1, 1, count});
+    auto z = prior.mean.narrow(2, first, count);
+    if (options.noise_scale > 0) {
+      const auto noise = positional_normal(options.noise_seed, "prior", z.size(1), first, count).unsqueeze(0);
+      z = z + at::exp(prior.log_std.narrow(2, first, count)) * noise * options.noise_scale;
+    }
+    z = network->flow().reverse(z, mask, speaker);
+    at::Tensor source;
+    if (network->config().use_f0) {
+      at::Tensor noise;
+      if (options.source_noise) {
+        noise = positional_normal(options.noise_seed, "source", 1, first * hop, count * hop).view({1, count * hop, 1});
+      }
+      source = network->decoder().source()(f0.narrow(1, first, count), noise, cycles.select(1, first));
+    }
+    const auto wave = network->decoder()(z, speaker, source).view({-1});
+    return wave.narrow(0, (chunk.keep.first - first) * hop, chunk.keep.length() * hop).contiguous();
+  }
+};
+
+Voice::Voice(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Voice::Voice(Voice&&) noexcept = default;
+Voice& Voice::operator=(Voice&&) noexcept = default;
+Voice::~Voice() = default;
+
+Voice Voice::load(const ModelFile& file) {
+  const auto config = rvc_voice_config(file);
+  if (config.content_parameters.empty()) {
+    fail(ErrorKind::checkpoint,
+         "the model does not say what content features it was trained on; voices of other tools need their content "
+         "model, "
+         "which this version does not load");
+  }
+  auto state = std::make_unique<State>();
+  state->content = content_config_of(config.content_parameters);
+  state->pitch = config.pitch_parameters.empty() ? PitchConfig{} : pitch_config_of(config.pitch_parameters);
+  if (content_width(state->content) != config.network.content_channels) {
+    fail(ErrorKind::checkpoint, "the model takes {} content channels, but its content features '{}' have {}",
+         config.network.content_channels, config.content_parameters, content_width(state->content));
+  }
+  state->speakers = config.speaker_names;
+  state->network = build_synthesizer(file);
+  state->network->set_requires_grad(false);
+  state->network->fold(true);
+  return Voice(std::move(state));
+}
+
+Voice Voice::untrained(const ModelFile& file, std::uint64_t seed) {
+  const auto config = rvc_voice_config(file);
+  auto generator = at::detail::createCPUGenerator(seed_of(seed, "weights"));
+  Synthesizer fresh(config.network, {.posterior = false});
+  fresh.initialise(generator);
+  ModelFile untrained = file;
+  untrained.weights = fresh.state_dict();
+  return load(untrained);
+}
+
+std::int64_t Voice::sample_rate_hz() const { return state_->network->config().sample_rate_hz; }
+std::int64_t Voice::hop_samples() const { return state_->network->config().hop; }
+const std::vector<std::string>& Voice::speakers() const { return state_->speakers; }
+const ContentConfig& Voice::content() const { return state_->content; }
+const PitchConfig& Voice::pitch() const { return state_->pitch; }
+
+void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
+                       const SynthesisOptions& options, const std::function<void(std::span<const float>)>& take) const {
+  const c10::NoGradGuard no_grad;
+  const auto total = std::min(content.n_frames, static_cast<std::int64_t>(f0_hz.size()));
+  if (total == 0) return;
+  if (content.width != state_->network->config().content_channels) {
+    fail(ErrorKind::data, "content features have {} columns, the model takes {}", content.width,
+         state_->network->config().content_channels);
+  }
+  if (speaker < 0 || speaker >= state_->network->config().speakers) {
+    fail(ErrorKind::usage, "speaker {} is outside the model's {} speakers", speaker,
+         state_->network->config().speakers);
+  }
+  const auto features = at::from_blob(const_cast<float*>(content.values.data()), {1, total, content.width}, at::kFloat);
+  const auto f0 = at::from_blob(const_cast<float*>(f0_hz.data()), {1, total}, at::kFloat);
+  const auto bins = coarse_pitch(f0_hz.first(static_cast<std::size_t>(total)));
+  const auto coarse = at::from_blob(const_cast<std::int64_t*>(bins.data()), {1, total}, at::kLong);
+  const auto vector = state_->network->speaker_vector(at::full({1}, speaker, at::kLong));
+  const auto prior = state_->encode(features, coarse);
+  const auto cycles = state_->network->config().use_f0 ? state_->cycles_before(f0) : at::Tensor();
+  for (const auto& chunk :
+       chunks_with_context(total, options.chunk_frames, context_frames(state_->network->config()))) {
+    const auto wave = state_->decode(chunk, prior, f0, cycles, vector, options);
+    take({wave.const_data_ptr<float>(), static_cast<std::size_t>(wave.numel())});
+  }
+}
+
+std::vector<float> Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
+                                     const SynthesisOptions& options) const {
+  std::vector<float> samples;
+  synthesize(content, f0_hz, speaker, options,
+             [&](std::span<const float> piece) { samples.insert(samples.end(), piece.begin(), piece.end()); });
+  return samples;
+}
+
+std::vector<float> Voice::resynthesize(const Dataset& dataset, const Clip& clip,
+                                       const SynthesisOptions& options) const {
+  const auto content = dataset.features(key_of(state_->content), clip);
+  const auto f0 = dataset.features(key_of(state_->pitch), clip);
+  auto samples = synthesize(content, f0.values, clip.speaker, options);
+  samples.resize(static_cast<std::size_t>(clip.length), 0.0f);
+  return samples;
+}
+
+}  // namespace melisma
