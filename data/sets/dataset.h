@@ -20,11 +20,11 @@ enum class Split { train, validation, test };
 // One slice of a recording. `offset` and `length` are frames of /wave at the dataset's rate.
 struct Clip {
   std::int64_t index = 0;             // row in /clips
-  std::string recording;              // path of the source file relative to the folder given to prepare
+  std::string recording = {};         // path of the source file relative to the folder given to prepare
   std::int64_t recording_offset = 0;  // first sample in the (resampled) recording
   std::int64_t speaker = 0;           // row in speakers()
   std::int64_t offset = 0, length = 0;
-  std::string hash;  // content hash of the samples
+  std::string hash = {};  // content hash of the samples
   Split split = Split::train;
 };
 
@@ -40,6 +40,23 @@ struct FeatureKey {
 struct FeatureMatrix {
   std::vector<float> values;
   std::int64_t n_frames = 0, width = 0;
+};
+
+// Features of every kind have this many frames a second; a clip has floor(length * 100 / rate) of them.
+inline constexpr std::int64_t kFeatureFramesPerSecond = 100;
+[[nodiscard]] constexpr std::int64_t n_feature_frames(std::int64_t length, std::int64_t sample_rate_hz) {
+  return length * kFeatureFramesPerSecond / sample_rate_hz;
+}
+
+// One file that prepare was given, whatever became of it.
+struct RecordingRow {
+  std::string path, speaker;
+  std::string fate;    // "kept", "silent", "too-short", ...: data/audio/fate.h
+  std::string detail;  // the reason for a person; empty if kept
+  double seconds = 0, kept_seconds = 0;
+  std::int64_t n_clips = 0;
+  std::int64_t duplicate_group = -1;  // equal for recordings that hold the same sound; -1 = alone
+  std::string split;                  // empty if nothing of it was kept
 };
 
 // One opening of the test split.
@@ -63,6 +80,8 @@ class Dataset {
   [[nodiscard]] const std::string& content_hash() const;  // of clips, splits and parameters
   [[nodiscard]] const std::string& split_hash() const;
   [[nodiscard]] const std::string& parameters() const;  // canonical JSON of what prepare was asked
+  [[nodiscard]] const std::string& tool_version() const;
+  [[nodiscard]] const std::vector<RecordingRow>& recordings() const;
 
   // Samples of a clip, or of part of it, mono in [-1, 1].
   [[nodiscard]] std::vector<float> wave(const Clip& clip) const;

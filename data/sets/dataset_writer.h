@@ -1,0 +1,68 @@
+// Making datasets: a new file written in one go, or one more feature set beside those an old file has.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "data/sets/dataset.h"
+
+namespace melisma {
+
+enum class WaveStorage { int16, float32 };
+
+[[nodiscard]] std::string_view name_of(WaveStorage storage);
+// Throws Error(config) with did-you-mean.
+[[nodiscard]] WaveStorage wave_storage_named(std::string_view name);
+
+// A sample as int16 storage keeps it: rounded to 1/32768, limited to [-1, 32767/32768].
+[[nodiscard]] std::int16_t to_int16(float sample);
+
+// Everything about a dataset but its samples and features. Of each clip the caller fills recording, recording_offset,
+// speaker, length and split; index, offset and hash are the writer's.
+struct DatasetPlan {
+  std::int64_t sample_rate_hz = 0;
+  std::string parameters;    // canonical JSON of what prepare was asked
+  std::string tool_version;  // "0.1.0"
+  WaveStorage storage = WaveStorage::int16;
+  std::vector<std::string> speakers;
+  std::vector<Clip> clips;
+  std::vector<RecordingRow> recordings;
+};
+
+// A feature set of known size: frames[i] rows of `width` values for clip i.
+struct FeaturePlan {
+  FeatureKey key;
+  std::int64_t width = 0;
+  std::vector<std::int64_t> frames;
+};
+
+// Fills the arrays of a file under way; clips in any order, each once. Not thread-safe.
+class DatasetWriter {
+ public:
+  // samples: mono, exactly the clip's length.
+  void write_wave(std::int64_t clip, std::span<const float> samples);
+  void begin_features(const FeaturePlan& plan);
+  // values: [frames of the clip][width], row-major.
+  void write_features(const FeatureKey& key, std::int64_t clip, std::span<const float> values);
+
+ private:
+  friend void write_dataset(const std::filesystem::path&, DatasetPlan, const std::function<void(DatasetWriter&)>&);
+  friend void add_features(const std::filesystem::path&, std::int64_t, const std::function<FeatureMatrix(const Clip&)>&,
+                           const FeatureKey&);
+  struct State;
+  explicit DatasetWriter(State& state) : state_(&state) {}
+  State* state_;
+};
+
+// Writes `path` under a temporary name, calls fill(writer), adds hashes and splits, fsyncs and renames: `path` is the
+// old file or the whole new one. Equal content gives equal bytes. Throws Error(device) if the disk refuses.
+void write_dataset(const std::filesystem::path& path, DatasetPlan plan,
+                   const std::function<void(DatasetWriter&)>& fill);
+
+// Adds the feature set `key` ([frames at 100 a second][width]) to an existing dataset: compute(clip) is called for each
+// clip in order on a copy that then replaces the file; nothing is lost by a kill, readers keep the file they opened.
+// A set that is already there is left alone. Throws Error(internal) if a clip's frames are not n_feature_frames().
+void add_features(const std::filesystem::path& path, std::int64_t width,
+                  const std::function<FeatureMatrix(const Clip&)>& compute, const FeatureKey& key);
+
+}  // namespace melisma
