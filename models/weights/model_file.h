@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "models/weights/safetensors.h"
 #include "models/weights/state_dict.h"
 
 namespace melisma {
@@ -24,7 +26,16 @@ struct ModelFile {
 // Throws Error(checkpoint) for anything malformed; never executes anything; allocates no more than the file holds.
 [[nodiscard]] ModelFile read_model(const std::filesystem::path& path);
 
+// Throws Error(checkpoint) if the tensor bytes of a native file do not have the SHA-256 that its metadata states, or if
+// it states none. Reads the whole file, which read_model does not.
+void verify_model(const std::filesystem::path& path);
+
 // Native format. Written atomically; the SHA-256 of the tensor bytes is in the metadata.
 void write_safetensors_model(const std::filesystem::path& path, const ModelFile& model);
+
+// The same with tensors made one by one as they are written (model.weights is not looked at), and metadata of the
+// caller's own beside that of the model.
+void write_safetensors_model(const std::filesystem::path& path, const ModelFile& model,
+                             std::vector<TensorToWrite> tensors, const FileMetadata& more_metadata);
 
 }  // namespace melisma

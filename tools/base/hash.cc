@@ -16,27 +16,6 @@ namespace {
 
 std::string hex_of(XXH128_hash_t hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
 
-// A SHA-256 in progress.
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_, EVP_sha256(), nullptr); }
-  ~Sha256() { EVP_MD_CTX_free(context_); }
-  Sha256(const Sha256&) = delete;
-  Sha256& operator=(const Sha256&) = delete;
-  void add(const void* data, std::size_t size) { EVP_DigestUpdate(context_, data, size); }
-  std::string hex() {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    EVP_DigestFinal_ex(context_, digest, &length);
-    std::string text;
-    for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
-    return text;
-  }
-
- private:
-  EVP_MD_CTX* context_;
-};
-
 }  // namespace
 
 std::string content_hash(std::span<const std::byte> bytes) { return hex_of(XXH3_128bits(bytes.data(), bytes.size())); }
@@ -62,11 +41,32 @@ ContentHasher& ContentHasher::add(std::span<const std::byte> bytes) {
 ContentHasher& ContentHasher::add(std::string_view text) { return add(std::as_bytes(std::span(text))); }
 std::string ContentHasher::hex() const { return hex_of(XXH3_128bits_digest(state_->xxh)); }
 
-std::string sha256(std::span<const std::byte> bytes) {
-  Sha256 hash;
-  hash.add(bytes.data(), bytes.size());
-  return hash.hex();
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  State() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
+  ~State() { EVP_MD_CTX_free(context); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {}
+Sha256::~Sha256() = default;
+
+Sha256& Sha256::add(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->context, bytes.data(), bytes.size());
+  return *this;
 }
+
+std::string Sha256::hex() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned length = 0;
+  EVP_DigestFinal_ex(state_->context, digest, &length);
+  std::string text;
+  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text;
+}
+
+std::string sha256(std::span<const std::byte> bytes) { return Sha256().add(bytes).hex(); }
 std::string sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
 
 std::string sha256_of_file(const std::filesystem::path& path) {
@@ -76,7 +76,7 @@ std::string sha256_of_file(const std::filesystem::path& path) {
   std::vector<char> piece(1 << 20);
   while (file) {
     file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    hash.add(piece.data(), static_cast<std::size_t>(file.gcount()));
+    hash.add(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount()))));
   }
   return hash.hex();
 }

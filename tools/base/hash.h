@@ -32,7 +32,21 @@ class ContentHasher {
 // 64 hex digits of SHA-256.
 [[nodiscard]] std::string sha256(std::span<const std::byte> bytes);
 [[nodiscard]] std::string sha256(std::string_view text);
-// The same of a file's content, read in pieces; throws Error(data) if it cannot be read.
+// SHA-256 of bytes that come in pieces; hex() ends it.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  Sha256& add(std::span<const std::byte> bytes);
+  [[nodiscard]] std::string hex();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+// The hash of a file's content, read in pieces; throws Error(data) if it cannot be read.
 [[nodiscard]] std::string sha256_of_file(const std::filesystem::path& path);
 
 }  // namespace melisma

@@ -1,0 +1,104 @@
+#include "models/weights/model_file.h"
+
+#include <ATen/core/Tensor.h>
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "models/weights/weight_norm.h"
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace model_file_detail {
+namespace {
+
+constexpr std::int64_t kFormatVersion = 1;
+
+// The number under `key`, or `otherwise` if there is none.
+std::int64_t number_in(const FileMetadata& metadata, const std::string& key, std::int64_t otherwise) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return otherwise;
+  const auto& text = found->second;
+  std::int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size()) {
+    fail(ErrorKind::checkpoint, "its metadata '{}' is '{}'; a whole number is expected", key, text);
+  }
+  return value;
+}
+
+std::string text_in(const FileMetadata& metadata, const std::string& key, const std::string& otherwise) {
+  const auto found = metadata.find(key);
+  return found == metadata.end() ? otherwise : found->second;
+}
+
+FileMetadata metadata_of(const ModelFile& model) {
+  FileMetadata metadata{{"format", "pt"},
+                        {"format_version", std::to_string(kFormatVersion)},
+                        {"family", model.family},
+                        {"config", model.config},
+                        {"sample_rate", std::to_string(model.sample_rate_hz)},
+                        {"quantization", model.quantization},
+                        {"layout", model.layout}};
+  if (!model.metrics.empty()) metadata["metrics"] = model.metrics;
+  if (!model.provenance.empty()) metadata["provenance"] = model.provenance;
+  if (model.epoch >= 0) metadata["epoch"] = std::to_string(model.epoch);
+  if (model.step >= 0) metadata["step"] = std::to_string(model.step);
+  return metadata;
+}
+
+ModelFile from_safetensors(SafetensorsFile file) {
+  const auto version = number_in(file.metadata, "format_version", 0);
+  if (version > kFormatVersion) {
+    fail(ErrorKind::checkpoint, "its format version is {}, this program reads up to {}; use a newer melisma", version,
+         kFormatVersion);
+  }
+  ModelFile model;
+  model.weights = with_plain_weight_norm_names(std::move(file.tensors));
+  model.family = text_in(file.metadata, "family", "");
+  model.config = text_in(file.metadata, "config", "");
+  model.sample_rate_hz = number_in(file.metadata, "sample_rate", 0);
+  model.quantization = text_in(file.metadata, "quantization", "none");
+  model.metrics = text_in(file.metadata, "metrics", "");
+  model.provenance = text_in(file.metadata, "provenance", "");
+  model.epoch = number_in(file.metadata, "epoch", -1);
+  model.step = number_in(file.metadata, "step", -1);
+  model.layout = text_in(file.metadata, "layout", version > 0 ? "melisma" : "safetensors");
+  return model;
+}
+
+}  // namespace
+}  // namespace model_file_detail
+
+ModelFile read_model(const std::filesystem::path& path) {
+  return with_context(fmt::format("loading '{}'", path.string()),
+                      [&] { return model_file_detail::from_safetensors(read_safetensors(path)); });
+}
+
+void verify_model(const std::filesystem::path& path) {
+  const auto file = read_safetensors(path);
+  const auto stated = model_file_detail::text_in(file.metadata, kTensorDigestKey, "");
+  if (stated.empty()) fail(ErrorKind::checkpoint, "'{}' states no SHA-256 of its tensors", path.string());
+  const auto found = file.tensor_bytes_sha256();
+  if (found != stated) {
+    fail(ErrorKind::checkpoint, "the tensors of '{}' have the SHA-256 {}, but {} is stated: the file is damaged",
+         path.string(), found, stated);
+  }
+}
+
+void write_safetensors_model(const std::filesystem::path& path, const ModelFile& model) {
+  std::vector<TensorToWrite> plans;
+  for (const auto& [name, tensor] : model.weights) {
+    plans.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), [tensor = tensor.detach()] { return tensor; }});
+  }
+  write_safetensors_model(path, model, std::move(plans), {});
+}
+
+void write_safetensors_model(const std::filesystem::path& path, const ModelFile& model,
+                             std::vector<TensorToWrite> tensors, const FileMetadata& more_metadata) {
+  auto metadata = model_file_detail::metadata_of(model);
+  metadata.insert(more_metadata.begin(), more_metadata.end());
+  write_safetensors(path, std::move(tensors), std::move(metadata), /*with_digest=*/true);
+}
+
+}  // namespace melisma
