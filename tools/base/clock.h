@@ -1,0 +1,10 @@
+// Wall-clock time as text.
+#pragma once
+#include <string>
+
+namespace melisma {
+
+// The current time in UTC: "2026-01-31T12:34:56Z".
+[[nodiscard]] std::string utc_now();
+
+}  // namespace melisma
