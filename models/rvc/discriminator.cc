@@ -124,8 +124,9 @@ class SpectrumDiscriminator final : public SubDiscriminator {
     Judgement judgement;
     const auto margin = (resolution_.n_fft - resolution_.hop) / 2;
     const auto padded = at::reflection_pad1d(wave, {margin, margin}).squeeze(1);
-    const auto spectrum = at::stft(padded, resolution_.n_fft, resolution_.hop, resolution_.window, {}, false,
-                                   "constant", false, true, true);        // [B, bins, frames] complex
+    const auto spectrum = at::stft(padded, resolution_.n_fft, resolution_.hop, resolution_.window,
+                                   at::ones({resolution_.window}, padded.options()), false, "constant", false, true,
+                                   true);                                 // [B, bins, frames] complex
     auto x = at::norm(at::view_as_real(spectrum), 2, {-1}).unsqueeze(1);  // [B, 1, bins, frames]
     for (const auto& convolution : convolutions_) {
       x = (*convolution)(x);
