@@ -5,36 +5,11 @@
 #include <vector>
 
 #include "eval/statistics/distributions.h"
+#include "eval/statistics/permutations.h"
 #include "eval/statistics/quantile.h"
 #include "tools/base/error.h"
 
 namespace melisma {
-namespace {
-
-// P(at most `inversions` inversions in a random permutation of n), by adding one element at a time.
-double share_with_at_most(int64_t inversions, int64_t n) {
-  std::vector<double> share(static_cast<size_t>(inversions) + 1, 0.0);
-  share[0] = 1;
-  for (int64_t size = 2; size <= n; ++size) {
-    std::vector<double> next(share.size(), 0.0);
-    double window = 0;
-    for (size_t k = 0; k < share.size(); ++k) {
-      window += share[k];
-      if (k >= static_cast<size_t>(size)) {
-        window -= share[k - static_cast<size_t>(size)];
-      }
-      next[k] = window / static_cast<double>(size);
-    }
-    share = std::move(next);
-  }
-  double sum = 0;
-  for (double value : share) {
-    sum += value;
-  }
-  return sum;
-}
-
-}  // namespace
 
 TrendTest mann_kendall(std::span<const double> values) {
   TrendTest test;
@@ -77,7 +52,7 @@ TrendTest mann_kendall(std::span<const double> values) {
   test.sen_intercept = median(values) - .5 * (count - 1) * test.sen_slope;
   if (ties.empty() && n <= 170) {
     auto rarer = static_cast<int64_t>((pairs - std::abs(test.s)) / 2);
-    test.p_exact = std::min(1.0, 2 * share_with_at_most(rarer, n));
+    test.p_exact = std::min(1.0, 2 * share_of_permutations(rarer, n));
   }
   return test;
 }
