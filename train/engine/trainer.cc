@@ -1,0 +1,280 @@
+#include "train/engine/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "tools/base/error.h"
+#include "tools/base/stop.h"
+#include "tools/base/table.h"
+
+namespace melisma {
+namespace {
+
+const OptimizerConfig& optimizer_config(const TrainingPlan& plan, const std::string& network) {
+  for (const auto& [name, config] : plan.optimizers) {
+    if (name == network) return config;
+  }
+  fail(ErrorKind::internal, "no optimizer settings for the network '{}'", network);
+}
+
+std::vector<Turn> make_turns(Task& task, const TrainingPlan& plan) {
+  std::vector<Turn> turns;
+  for (const auto& network : task.networks()) {
+    turns.push_back({network, std::make_unique<AdamW>(*network.module, optimizer_config(plan, network.name))});
+  }
+  return turns;
+}
+
+std::unique_ptr<WeightAverage> make_average(Task& task, double decay) {
+  if (decay <= 0) return nullptr;
+  for (const auto& network : task.networks()) {
+    if (network.name == task.main_network()) return std::make_unique<WeightAverage>(*network.module, decay);
+  }
+  fail(ErrorKind::internal, "the task has no network '{}' to average", task.main_network());
+}
+
+std::int64_t items_of(std::span<const Batch> micro_batches) {
+  std::int64_t n_items = 0;
+  for (const auto& batch : micro_batches) n_items += batch.n_items;
+  return n_items;
+}
+
+// The watched metric; Error(config) with did-you-mean if the task does not measure it.
+double watched_score(const NamedValues& values, const std::string& metric) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : values) {
+    if (name == metric) return value;
+    names.push_back(name);
+  }
+  throw Error(ErrorKind::config, unknown_name_message("overtraining metric", metric, names));
+}
+
+}  // namespace
+
+Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events)
+    : task_(task),
+      loader_(loader),
+      plan_(std::move(plan)),
+      events_(events),
+      store_(plan_.checkpoint_folder, plan_.checkpoints, plan_.run),
+      turns_(make_turns(task, plan_)),
+      average_(make_average(task, plan_.trainer.ema_decay)),
+      monitor_(plan_.overtraining) {
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  state_.seed = plan_.trainer.seed;
+  state_.threads = at::get_num_threads();
+}
+
+void Trainer::resume(std::string_view which) {
+  const auto& entry = store_.choose(which);
+  verify_checkpoint(entry);
+  const auto threads = state_.threads;
+  state_ = read_training_files(entry.folder, parts());
+  if (state_.threads != threads) {
+    warn(events_, fmt::format("this run was trained with {} thread{} until now and continues with {}: sums differ in "
+                              "the last bit, so it will not equal an uninterrupted run (--threads {} would)",
+                              state_.threads, state_.threads == 1 ? "" : "s", threads, state_.threads));
+    state_.threads = threads;
+  }
+  if (state_.seed != plan_.trainer.seed) {
+    fail(ErrorKind::config, "the run was trained with seed {} and cannot continue with {}", state_.seed,
+         plan_.trainer.seed);
+  }
+  monitor_ = OvertrainingMonitor(plan_.overtraining, state_.evaluations);
+  saved_step_ = state_.step;
+}
+
+TrainingOutcome Trainer::run() {
+  since_start_.restart();
+  for (;;) {
+    const auto decision = monitor_.before_epoch(state_.epochs_done + 1);
+    if (decision.stops || state_.epochs_done >= plan_.trainer.epochs) return finish(decision);
+    train_epoch();
+    after(/*is_epoch_end=*/true);
+  }
+}
+
+void Trainer::train_epoch() {
+  const auto epoch = state_.epochs_done + 1;
+  const auto n_batches = loader_.n_batches(epoch);
+  while (state_.batches_done < n_batches) {
+    const auto micro_batches = next_batches(epoch);
+    train_step(epoch, micro_batches);
+    state_.step += 1;
+    state_.batches_done += std::ssize(micro_batches);
+    state_.samples_seen += items_of(micro_batches);
+    items_since_log_ += items_of(micro_batches);
+    steps_here_ += 1;
+    report_progress(n_batches);
+    after(/*is_epoch_end=*/false);
+  }
+  state_.epochs_done = epoch;
+  state_.batches_done = 0;
+  epochs_here_ += 1;
+}
+
+// Each network's turn: gradients of all micro-batches, their norm, clipping, update. Once something is not finite, that
+// network and those after it stay as they are.
+void Trainer::train_step(std::int64_t epoch, std::span<const Batch> micro_batches) {
+  auto bad = at::zeros({}, at::kBool);
+  try {
+    task_.begin_step(micro_batches);
+    for (std::size_t turn = 0; turn < turns_.size(); ++turn) bad = take_turn(turn, micro_batches, bad);
+    means_.end_step(bad);
+    if (average_) average_->update();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::diverged) throw;
+    means_.drop_step();
+    return count_skipped(error.message());
+  }
+  if (bad.item<bool>()) count_skipped(fmt::format("a loss or gradient of epoch {} was not finite", epoch));
+}
+
+at::Tensor Trainer::take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad) {
+  auto& [network, optimizer] = turns_[index];
+  const auto n_items = static_cast<double>(items_of(micro_batches));
+  auto is_bad = bad;
+  optimizer->zero_grad();
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+    const double share = static_cast<double>(micro_batches[i].n_items) / n_items;
+    const auto losses = task_.losses(index, micro_batches[i], context(i));
+    (losses.total * share).backward();
+    is_bad = is_bad.to(losses.total.device()).logical_or(at::isfinite(losses.total.detach()).logical_not());
+    for (const auto& [name, value] : losses.terms) means_.add("loss/" + name, value, share);
+    means_.add("loss/" + network.name, losses.total, share);
+  }
+  const auto norm = optimizer->gradient_norm();
+  is_bad = is_bad.logical_or(at::isfinite(norm).logical_not());
+  means_.add("grad_norm/" + network.name, norm, 1.0);
+  optimizer->clip(norm);
+  const auto& config = optimizer_config(plan_, network.name);
+  const auto epoch = state_.epochs_done + 1;
+  optimizer->step(learning_rate(config, epoch, state_.step, steps_per_epoch(epoch)), is_bad);
+  return is_bad;
+}
+
+void Trainer::count_skipped(const std::string& why) {
+  state_.skipped_steps += 1;
+  const auto place = fmt::format("epoch {}, step {}", state_.epochs_done + 1, state_.step + 1);
+  if (state_.skipped_steps <= plan_.trainer.max_skipped_steps) {
+    return warn(events_, fmt::format("step skipped at {}: {} ({} of at most {})", place, why, state_.skipped_steps,
+                                     plan_.trainer.max_skipped_steps));
+  }
+  const auto& saved = store_.entries();
+  fail(ErrorKind::diverged,
+       "{} steps had non-finite numbers, more than max_skipped_steps = {}; the last one at {}: {}. {}; lower the "
+       "learning rate or set clip_norm",
+       state_.skipped_steps, plan_.trainer.max_skipped_steps, place, why,
+       saved.empty() ? "Nothing was saved yet"
+                     : fmt::format("The last checkpoint is '{}'", saved.back().folder.string()));
+}
+
+// Micro-batches of the next step: `accumulation` of them, fewer at the end of an epoch, so that none is left out.
+std::vector<Batch> Trainer::next_batches(std::int64_t epoch) const {
+  std::vector<Batch> batches;
+  const auto end = std::min(loader_.n_batches(epoch), state_.batches_done + plan_.trainer.accumulation);
+  for (auto index = state_.batches_done; index < end; ++index) batches.push_back(loader_.batch(epoch, index));
+  return batches;
+}
+
+StepContext Trainer::context(std::size_t micro_batch) const {
+  return {plan_.trainer.seed, state_.epochs_done + 1, state_.step, static_cast<std::int64_t>(micro_batch)};
+}
+
+std::int64_t Trainer::steps_per_epoch(std::int64_t epoch) const {
+  return (loader_.n_batches(epoch) + plan_.trainer.accumulation - 1) / plan_.trainer.accumulation;
+}
+
+Moment Trainer::moment(bool is_epoch_end, const Stopwatch& since) const {
+  return {.epoch = state_.epochs_done,
+          .step = state_.step,
+          .is_epoch_end = is_epoch_end,
+          .seconds_since_last = since.seconds()};
+}
+
+// Whatever is due after a step or an epoch, in this order: a line, a validation, a checkpoint, a stop.
+void Trainer::after(bool is_epoch_end) {
+  if (is_epoch_end || is_due(plan_.trainer.log_every, moment(false, since_log_))) log_interval();
+  bool is_new_best = false;
+  if (is_due(plan_.trainer.validate_every, moment(is_epoch_end, since_validation_))) {
+    validate();
+    is_new_best = store_.is_among_best(state_.evaluations.back().score);
+  }
+  if (is_new_best || is_due(plan_.checkpoints.every, moment(is_epoch_end, since_checkpoint_)) ||
+      is_due(plan_.checkpoints.keep_every, moment(is_epoch_end, since_milestone_))) {
+    save(is_epoch_end);
+  }
+  stop_if_asked();
+}
+
+void Trainer::validate() {
+  const AveragedWeights in_place(average_.get());
+  c10::NoGradGuard no_grad;
+  const auto values = task_.validate(state_.epoch(), state_.step, events_);
+  Evaluation evaluation{
+      .epoch = state_.epoch(), .step = state_.step, .score = watched_score(values, plan_.overtraining.metric)};
+  if (monitor_.needs_training_score()) {
+    evaluation.training_score =
+        watched_score(task_.validate_on_training(state_.epoch(), state_.step), plan_.overtraining.metric);
+  }
+  report_validation(values, evaluation);
+  monitor_.observe(evaluation);
+  state_.evaluations = monitor_.history();
+  last_metrics_ = nlohmann::ordered_json(std::map<std::string, double>(values.begin(), values.end())).dump();
+  since_validation_.restart();
+}
+
+void Trainer::save(bool is_epoch_end) {
+  const bool is_milestone = is_due(plan_.checkpoints.keep_every, moment(is_epoch_end, since_milestone_));
+  CheckpointStore::Place place{.epoch = state_.epoch(), .step = state_.step, .score = {}, .is_milestone = is_milestone};
+  const bool is_scored = !state_.evaluations.empty() && state_.evaluations.back().step == state_.step;
+  if (is_scored && std::isfinite(state_.evaluations.back().score)) place.score = state_.evaluations.back().score;
+  with_context("writing a checkpoint", [&] {
+    store_.write(place, [&](const std::filesystem::path& folder) {
+      write_training_files(folder, parts(), state_, is_scored ? last_metrics_ : "");
+    });
+  });
+  saved_step_ = state_.step;
+  since_checkpoint_.restart();
+  if (is_milestone) since_milestone_.restart();
+}
+
+void Trainer::stop_if_asked() {
+  const int signal = stop_requested();
+  if (signal == 0) return;
+  if (saved_step_ != state_.step) save(false);
+  events_.flush();
+  throw Error::interrupted(signal, fmt::format("stopped at epoch {}, step {}; everything is saved in '{}'",
+                                               state_.epoch(), state_.step, store_.entries().back().folder.string()));
+}
+
+TrainingOutcome Trainer::finish(const Decision& decision) {
+  if (saved_step_ != state_.step) save(false);
+  TrainingOutcome outcome{
+      .is_overtrained = decision.stops,
+      .reason = decision.stops ? decision.reason : fmt::format("all {} epochs are trained", plan_.trainer.epochs),
+      .epochs_done = state_.epochs_done,
+      .epochs_trained_here = epochs_here_,
+      .best = monitor_.best(),
+      .best_checkpoint = {},
+      .last_checkpoint = {}};
+  if (!store_.entries().empty()) {
+    outcome.best_checkpoint = store_.choose("best");
+    outcome.last_checkpoint = store_.entries().back();
+  }
+  events_.receive(DecisionEvent{.step = state_.step,
+                                .epoch = state_.epochs_done,
+                                .about = "overtraining",
+                                .decision = decision.stops ? "stop" : "finished",
+                                .reason = outcome.reason});
+  events_.flush();
+  return outcome;
+}
+
+}  // namespace melisma

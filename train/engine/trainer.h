@@ -1,0 +1,98 @@
+// The training loop of every recipe: check, epoch, validate, checkpoint.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/base/event.h"
+#include "train/engine/checkpoint.h"
+#include "train/engine/checkpoint_index.h"
+#include "train/engine/overtraining_monitor.h"
+#include "train/engine/schedule.h"
+#include "train/engine/task.h"
+#include "train/engine/train_state.h"
+#include "train/engine/trainer_config.h"
+#include "train/engine/training_log.h"
+
+namespace melisma {
+
+// Everything the loop needs beside the task and its batches.
+struct TrainingPlan {
+  TrainerConfig trainer;
+  std::vector<std::pair<std::string, OptimizerConfig>> optimizers;  // one a network, by its name
+  OvertrainingConfig overtraining;
+  CheckpointConfig checkpoints;
+  std::filesystem::path checkpoint_folder;
+  std::string run;  // who owns the checkpoints: other runs' are never touched
+};
+
+// How a run ended.
+struct TrainingOutcome {
+  bool is_overtrained = false;
+  std::string reason;                    // "no improvement since epoch 2", "all 100 epochs are trained"
+  std::int64_t epochs_done = 0;          // in the whole run
+  std::int64_t epochs_trained_here = 0;  // in this process
+  std::optional<Evaluation> best;
+  std::optional<CheckpointEntry> best_checkpoint, last_checkpoint;
+};
+
+// Trainer(task, loader, plan, events).run(), or resume("last") in between. Deterministic: on one machine with one
+// thread count, a resumed run makes the same numbers as an uninterrupted one, bit for bit.
+class Trainer {
+ public:
+  // Locks the checkpoint folder. Task, loader and sink must outlive the trainer.
+  Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events);
+
+  // Continues from a checkpoint ("last", "best" or an epoch). Throws Error(checkpoint) if it is damaged.
+  void resume(std::string_view which = "last");
+
+  // Trains until the epochs are done or the overtraining monitor stops it. Throws Error(diverged) past the limit of
+  // skipped steps, Error(interrupted) after saving when SIGINT or SIGTERM asked for a stop, Error(device) when a
+  // checkpoint cannot be written.
+  TrainingOutcome run();
+
+  [[nodiscard]] const TrainState& state() const { return state_; }
+  [[nodiscard]] const std::vector<CheckpointEntry>& checkpoints() const { return store_.entries(); }
+
+ private:
+  void train_epoch();
+  void train_step(std::int64_t epoch, std::span<const Batch> micro_batches);
+  at::Tensor take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad);
+  void count_skipped(const std::string& why);
+  [[nodiscard]] std::vector<Batch> next_batches(std::int64_t epoch) const;
+  [[nodiscard]] StepContext context(std::size_t micro_batch) const;
+  [[nodiscard]] Moment moment(bool is_epoch_end, const Stopwatch& since) const;
+  void after(bool is_epoch_end);
+  void validate();
+  void save(bool is_epoch_end);
+  void stop_if_asked();
+  void log_interval();
+  void report_validation(const NamedValues& values, const Evaluation& evaluation);
+  void report_progress(std::int64_t n_batches);
+  TrainingOutcome finish(const Decision& decision);
+  [[nodiscard]] double seconds_left() const;
+  [[nodiscard]] std::int64_t steps_per_epoch(std::int64_t epoch) const;
+  [[nodiscard]] TrainingParts parts() { return {task_, turns_, average_.get()}; }
+
+  Task& task_;
+  const Loader& loader_;
+  TrainingPlan plan_;
+  EventSink& events_;
+  CheckpointStore store_;
+  std::vector<Turn> turns_;
+  std::unique_ptr<WeightAverage> average_;
+  OvertrainingMonitor monitor_;
+  TrainState state_;
+  ScalarMeans means_;
+  Stopwatch since_start_, since_log_, since_validation_, since_checkpoint_, since_milestone_;
+  std::int64_t steps_here_ = 0, epochs_here_ = 0, items_since_log_ = 0, saved_step_ = -1;
+  std::string last_metrics_;
+};
+
+}  // namespace melisma
