@@ -1,33 +1,35 @@
-// An RVC model file and the network it describes: the configuration in its JSON, and building the synthesizer from it.
+// RVC model files: the JSON that describes a voice, and the network built from a file.
 #pragma once
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "models/rvc/config.h"
 #include "models/rvc/synthesizer.h"
 #include "models/weights/model_file.h"
 
 namespace melisma {
 
-// ModelFile.config of family "rvc" as JSON: the fields of RvcConfig, and what the network must be fed with:
-//   "content": {...}, "pitch": {...}   parameters of the features it was trained on, as a dataset files them (canonical
-//   JSON) "speaker_names": ["mara", "joel"]  names of the first rows of the speaker table
+// What ModelFile.config of family "rvc" says: the fields of RvcConfig, and beside them
+// {"content": {...}, "pitch": {...}, "speaker_names": [...]} where they are known.
 struct RvcVoiceConfig {
   RvcConfig network;
-  std::string content_parameters, pitch_parameters;  // empty if the file does not say
-  std::vector<std::string> speaker_names;
+  std::string content_parameters, pitch_parameters;  // canonical JSON of the FeatureKeys; empty = unknown
+  std::vector<std::string> speaker_names;            // may be fewer than network.speakers
 };
 
-inline constexpr std::string_view kRvcFamily = "rvc";
-
-[[nodiscard]] std::string to_json_text(const RvcVoiceConfig& config);
-// Throws Error(checkpoint) if the file is of another family or its configuration is not one.
+[[nodiscard]] std::string to_canonical_json(const RvcVoiceConfig& config);
+// Throws Error(checkpoint) if `file` is of another family or its configuration is not one.
 [[nodiscard]] RvcVoiceConfig rvc_voice_config(const ModelFile& file);
 
-// Which parts the weights have: posterior encoder, weight norm (told by their names).
-[[nodiscard]] SynthesizerForm form_of(const StateDict& weights);
-
-// The network of `file` with its weights. Throws Error(checkpoint) with the difference if they do not fit.
+// The network of a file with its weights, whatever the file left out: extracted voices have no posterior encoder,
+// folded ones no weight norm. Throws Error(checkpoint) with the difference if the weights do not fit the configuration.
 [[nodiscard]] std::unique_ptr<Synthesizer> build_synthesizer(const ModelFile& file);
+
+// Copies pretrained weights into `network` (complete, for training). Folded weights are taken apart; weights without a
+// posterior encoder and weights of another architecture are refused with one Error(checkpoint) that says which
+// settings differ, expected against found. `source` names the file. More speakers in the file than in the network are
+// cut off, fewer leave the rest of the table as it is.
+void load_pretrained(Synthesizer& network, const ModelFile& file, const std::string& source);
 
 }  // namespace melisma
