@@ -5,6 +5,9 @@
 
 #include <charconv>
 
+#include "models/weights/mapped_file.h"
+#include "models/weights/pth_file.h"
+#include "models/weights/pth_model.h"
 #include "models/weights/weight_norm.h"
 #include "tools/base/error.h"
 
@@ -67,12 +70,22 @@ ModelFile from_safetensors(SafetensorsFile file) {
   return model;
 }
 
+// Neither container: says so, unless the path itself is the trouble.
+void refuse_unknown(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  if (path.extension() == ".safetensors") return;  // its reader knows better what is wrong
+  fail(ErrorKind::checkpoint, "'{}' is neither a .safetensors nor a .pth file", path.string());
+}
+
 }  // namespace
 }  // namespace model_file_detail
 
 ModelFile read_model(const std::filesystem::path& path) {
-  return with_context(fmt::format("loading '{}'", path.string()),
-                      [&] { return model_file_detail::from_safetensors(read_safetensors(path)); });
+  return with_context(fmt::format("loading '{}'", path.string()), [&] {
+    if (looks_like_pth(path)) return model_from_pth(read_pth(path));
+    if (!looks_like_safetensors(path)) model_file_detail::refuse_unknown(path);
+    return model_file_detail::from_safetensors(read_safetensors(path));
+  });
 }
 
 void verify_model(const std::filesystem::path& path) {

@@ -20,9 +20,11 @@ struct ModelFile {
   std::string provenance;              // JSON: where the weights come from; may be empty
   std::int64_t epoch = -1, step = -1;  // -1 = unknown
   std::string layout = "melisma";      // who wrote it: "melisma", "applio", "webui", ...
+  std::string contents;                // JSON of what a foreign file says beside its tensors; empty in native files
 };
 
-// Reads .safetensors or .pth/.pt by content, not by name. Weight-norm spellings come out as weight_g / weight_v.
+// Reads .safetensors or .pth/.pt by content, not by name. Weight-norm spellings come out as weight_g / weight_v. A
+// foreign file has no family or config yet: models/rvc/voice_file.h makes an RVC voice of it.
 // Throws Error(checkpoint) for anything malformed; never executes anything; allocates no more than the file holds.
 [[nodiscard]] ModelFile read_model(const std::filesystem::path& path);
 
