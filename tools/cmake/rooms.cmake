@@ -16,7 +16,7 @@ melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH DEPS base config audio signal sets weights layers rvc features quantized)
 # What is measured, and how sure we are.
 melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
-melisma_library(eval/metrics TORCH DEPS base config audio signal statistics)
+melisma_library(eval/metrics TORCH DEPS base config audio signal sets features statistics LINK Eigen3::Eigen)
 melisma_library(eval/suites TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
 # Training.
