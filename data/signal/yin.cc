@@ -111,6 +111,22 @@ void normalise(const YinConfig& config, const double* acf, const double* x, doub
   }
 }
 
+// The local maximum that i leads up to; the bias of d' is a few samples at most.
+std::int64_t climb(std::span<const double> correlation, std::int64_t i) {
+  const auto last = static_cast<std::int64_t>(correlation.size()) - 1;
+  const auto value = [&](std::int64_t k) { return correlation[static_cast<std::size_t>(k)]; };
+  for (int moves = 0; moves < 3; ++moves) {
+    if (i < last && value(i + 1) > value(i)) {
+      ++i;
+    } else if (i > 0 && value(i - 1) > value(i)) {
+      --i;
+    } else {
+      break;
+    }
+  }
+  return i;
+}
+
 YinFrame pick(std::span<const double> d, std::span<const double> correlation, const YinConfig& config) {
   const auto n = static_cast<std::int64_t>(d.size());
   const auto at = [&](std::int64_t i) { return d[static_cast<std::size_t>(i)]; };
@@ -185,18 +201,18 @@ double parabolic_offset(std::span<const double> d, std::int64_t i) {
 }
 
 double refined_period(std::span<const double> correlation, std::int64_t i, const YinConfig& config) {
-  const auto last = static_cast<std::int64_t>(correlation.size()) - 1;
-  const auto value = [&](std::int64_t k) { return correlation[static_cast<std::size_t>(k)]; };
-  for (int moves = 0; moves < 3; ++moves) {  // the bias of d' is a few samples at most
-    if (i < last && value(i + 1) > value(i)) {
-      ++i;
-    } else if (i > 0 && value(i - 1) > value(i)) {
-      --i;
-    } else {
-      break;
-    }
+  const auto first = static_cast<double>(config.min_lag());
+  i = yin_detail::climb(correlation, i);
+  auto period = first + static_cast<double>(i) + parabolic_offset(correlation, i);
+  const auto peak = correlation[static_cast<std::size_t>(i)];
+  // A peak that many periods later is as sharp, so it tells the period that many times more exactly.
+  for (std::int64_t periods = 2; periods * period <= static_cast<double>(config.max_lag() - 1); periods *= 2) {
+    const auto guess = std::llround(static_cast<double>(periods) * period - first);
+    const auto k = yin_detail::climb(correlation, guess);
+    if (correlation[static_cast<std::size_t>(k)] < 0.95 * peak) break;
+    period = (first + static_cast<double>(k) + parabolic_offset(correlation, k)) / static_cast<double>(periods);
   }
-  return static_cast<double>(config.min_lag() + i) + parabolic_offset(correlation, i);
+  return period;
 }
 
 std::vector<YinFrame> yin(std::span<const float> wave, const YinConfig& config, int threads) {

@@ -33,7 +33,8 @@ struct YinConfig {
 void normalised_difference(std::span<const float> wave, const YinConfig& config, std::int64_t first, std::int64_t count,
                            double* difference, double* correlation = nullptr);
 
-// The period in samples at the peak of `correlation` nearest to entry i, between samples by a parabola.
+// The period in samples at the peak of `correlation` nearest to entry i, between samples by parabolas there and at its
+// multiples.
 [[nodiscard]] double refined_period(std::span<const double> correlation, std::int64_t i, const YinConfig& config);
 
 // Offset in (-1, 1) of the bottom of the parabola through d[i-1], d[i], d[i+1]; 0 at both ends and where it is no dip.

@@ -1,0 +1,119 @@
+#include "infer/features/pitch.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/signal/pyin.h"
+#include "data/signal/yin.h"
+#include "infer/features/feature_key.h"
+#include "infer/features/mono16k.h"
+#include "tools/base/table.h"
+
+namespace melisma {
+namespace pitch_detail {
+namespace {
+
+constexpr int kRevision = 1;
+
+YinConfig yin_config(const PitchConfig& config) {
+  return {.sample_rate_hz = kFeatureRateHz,
+          .fmin_hz = config.fmin_hz,
+          .fmax_hz = config.fmax_hz,
+          .frame = 2048,
+          .hop = kFeatureHopSamples};
+}
+
+double coarse_mel(double f0_hz) { return 1127 * std::log1p(f0_hz / 700); }
+
+double percentile(const std::vector<float>& sorted, double share) {
+  const auto position = share * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(position);
+  const auto above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+}  // namespace
+}  // namespace pitch_detail
+
+static_assert(kPitchMethods.size() == kPitchMethodNames.size() && kPitchMethods[0].name == kPitchMethodNames[0] &&
+              kPitchMethods[1].name == kPitchMethodNames[1]);
+
+std::vector<float> pitch_by_pyin(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  const auto frames = pyin(wave_16k, pitch_detail::yin_config(config), threads);
+  std::vector<float> f0(wave_16k.size() / kFeatureHopSamples);
+  for (std::size_t t = 0; t < f0.size(); ++t) f0[t] = frames[t].refined_hz;
+  return f0;
+}
+
+std::vector<float> pitch_by_yin(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  const auto frames = yin(wave_16k, pitch_detail::yin_config(config), threads);
+  std::vector<float> f0(wave_16k.size() / kFeatureHopSamples);
+  for (std::size_t t = 0; t < f0.size(); ++t) f0[t] = frames[t].has_dip ? frames[t].refined_hz : 0;
+  return f0;
+}
+
+std::vector<float> extract_pitch(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  return find_row(kPitchMethods, config.method, "pitch method").function(wave_16k, config, threads);
+}
+
+std::vector<float> extract_pitch(const Waveform& wave, const PitchConfig& config, int threads) {
+  auto f0 = extract_pitch(mono_at_16k(wave), config, threads);
+  f0.resize(static_cast<std::size_t>(feature_frames(wave.n_frames(), wave.sample_rate_hz)));
+  return f0;
+}
+
+FeatureKey key_of(const PitchConfig& config) { return feature_key("pitch", config, pitch_detail::kRevision); }
+
+PitchConfig pitch_config_of(std::string_view parameters) {
+  return config_of_feature_key<PitchConfig>("pitch", parameters, pitch_detail::kRevision);
+}
+
+std::int64_t coarse_pitch(double f0_hz) {
+  const auto low = pitch_detail::coarse_mel(50), high = pitch_detail::coarse_mel(1100);
+  if (!(f0_hz > 0)) return 1;
+  const auto bin = (pitch_detail::coarse_mel(f0_hz) - low) * 254 / (high - low) + 1;
+  return static_cast<std::int64_t>(std::nearbyint(std::clamp(bin, 1.0, 255.0)));
+}
+
+std::vector<std::int64_t> coarse_pitch(std::span<const float> f0_hz) {
+  std::vector<std::int64_t> bins(f0_hz.size());
+  std::transform(f0_hz.begin(), f0_hz.end(), bins.begin(), [](float hz) { return coarse_pitch(double{hz}); });
+  return bins;
+}
+
+std::vector<float> shift_pitch(std::span<const float> f0_hz, double semitones) {
+  std::vector<float> shifted(f0_hz.begin(), f0_hz.end());
+  const auto factor = std::exp2(semitones / 12);
+  for (auto& hz : shifted) hz = static_cast<float>(hz * factor);
+  return shifted;
+}
+
+std::vector<float> fill_unvoiced(std::span<const float> f0_hz) {
+  std::vector<float> filled(f0_hz.begin(), f0_hz.end());
+  const auto n = filled.size();
+  std::size_t last = n;  // last voiced frame so far; n = none
+  for (std::size_t t = 0; t < n; ++t) {
+    if (!(f0_hz[t] > 0)) continue;
+    for (std::size_t gap = last == n ? 0 : last + 1; gap < t; ++gap) {
+      filled[gap] = last == n ? f0_hz[t]
+                              : f0_hz[last] + (f0_hz[t] - f0_hz[last]) * static_cast<float>(gap - last) /
+                                                  static_cast<float>(t - last);
+    }
+    last = t;
+  }
+  if (last < n) std::fill(filled.begin() + static_cast<std::ptrdiff_t>(last) + 1, filled.end(), f0_hz[last]);
+  return filled;
+}
+
+PitchSummary summarise_pitch(std::span<const float> f0_hz) {
+  std::vector<float> voiced;
+  std::copy_if(f0_hz.begin(), f0_hz.end(), std::back_inserter(voiced), [](float hz) { return hz > 0; });
+  if (voiced.empty()) return {};
+  std::sort(voiced.begin(), voiced.end());
+  return {.voiced_share = static_cast<double>(voiced.size()) / static_cast<double>(f0_hz.size()),
+          .median_hz = pitch_detail::percentile(voiced, 0.5),
+          .low_hz = pitch_detail::percentile(voiced, 0.05),
+          .high_hz = pitch_detail::percentile(voiced, 0.95)};
+}
+
+}  // namespace melisma
