@@ -278,7 +278,7 @@ std::vector<double> settled_state(const Polynomials& filter) {
     const auto first = rows.begin() + static_cast<std::ptrdiff_t>(column);
     std::iter_swap(first, std::max_element(first, rows.end(), larger));
     for (std::size_t k = column + 1; k < n; ++k) {
-      const double factor = rows[k][column] / rows[column][column];
+      const double factor = rows[k][column] * (1 / rows[column][column]);  // LAPACK multiplies by the reciprocal
       for (std::size_t j = column; j <= n; ++j) rows[k][j] -= factor * rows[column][j];
     }
   }
