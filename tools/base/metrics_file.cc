@@ -1,11 +1,6 @@
 #include "tools/base/metrics_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -17,11 +12,6 @@ namespace melisma {
 namespace {
 
 using MetricsJson = nlohmann::ordered_json;
-
-[[noreturn]] void fail_metrics(const std::filesystem::path& path, int code) {
-  fail(ErrorKind::device, "cannot write '{}': {}", path.string(),
-       code == ENOSPC ? "the disk is full; free space or name another folder" : std::strerror(code));
-}
 
 MetricsJson line_of(std::string_view kind, std::int64_t step, std::int64_t epoch) {
   return {{"kind", kind}, {"time", utc_now()}, {"step", step}, {"epoch", epoch}};
@@ -75,21 +65,19 @@ MetricsLine parsed_line(const MetricsJson& json) {
   return line;
 }
 
+// What `path` keeps of an earlier session is settled before the file is opened to append.
+std::filesystem::path prepared(const std::filesystem::path& path, std::optional<std::int64_t> resumed_step) {
+  if (std::filesystem::exists(path)) {
+    const auto text = read_file(path);
+    if (const auto kept = kept_text(text, resumed_step); kept != text) write_file_atomically(path, kept);
+  }
+  return path;
+}
+
 }  // namespace
 
-MetricsFileSink::MetricsFileSink(std::filesystem::path path, std::optional<std::int64_t> resumed_step)
-    : path_(std::move(path)), step_(resumed_step.value_or(0)) {
-  if (std::filesystem::exists(path_)) {
-    const auto text = read_file(path_);
-    if (const auto kept = kept_text(text, resumed_step); kept != text) write_file_atomically(path_, kept);
-  }
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail_metrics(path_, errno);
-}
-
-MetricsFileSink::~MetricsFileSink() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
+MetricsFileSink::MetricsFileSink(const std::filesystem::path& path, std::optional<std::int64_t> resumed_step)
+    : file_(prepared(path, resumed_step)), step_(resumed_step.value_or(0)) {}
 
 void MetricsFileSink::receive(const Event& event) {
   if (const auto* scalars = std::get_if<ScalarsEvent>(&event)) {
@@ -118,23 +106,9 @@ void MetricsFileSink::receive(const Event& event) {
   }
 }
 
-void MetricsFileSink::write_line(const std::string& json) {
-  const auto line = json + "\n";
-  const auto before = ::lseek(descriptor_, 0, SEEK_END);
-  ssize_t written = 0;
-  do {
-    written = ::write(descriptor_, line.data(), line.size());
-  } while (written < 0 && errno == EINTR);
-  if (written == static_cast<ssize_t>(line.size())) return;
-  const int code = written < 0 ? errno : ENOSPC;
-  // A part of a line would spoil the next one.
-  if (before >= 0 && ::ftruncate(descriptor_, before) != 0) fail_metrics(path_, errno);
-  fail_metrics(path_, code);
-}
+void MetricsFileSink::write_line(const std::string& json) { file_.append(json + "\n"); }
 
-void MetricsFileSink::flush() {
-  if (::fsync(descriptor_) != 0 && errno != EINVAL) fail_metrics(path_, errno);
-}
+void MetricsFileSink::flush() { file_.sync(); }
 
 std::vector<MetricsLine> read_metrics_file(const std::filesystem::path& path) {
   std::vector<MetricsLine> lines;

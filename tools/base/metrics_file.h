@@ -6,11 +6,11 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "tools/base/append_file.h"
 #include "tools/base/event.h"
 
 namespace melisma {
@@ -22,10 +22,7 @@ class MetricsFileSink final : public EventSink {
   // Appends to `path`, made if absent. A run that resumes after `resumed_step` drops what an abandoned continuation
   // wrote about later steps; 0 starts the file anew, no value keeps every line. Throws Error(device) naming path and
   // cause.
-  explicit MetricsFileSink(std::filesystem::path path, std::optional<std::int64_t> resumed_step = std::nullopt);
-  ~MetricsFileSink() override;
-  MetricsFileSink(const MetricsFileSink&) = delete;
-  MetricsFileSink& operator=(const MetricsFileSink&) = delete;
+  explicit MetricsFileSink(const std::filesystem::path& path, std::optional<std::int64_t> resumed_step = std::nullopt);
   // Throws Error(device) if the line cannot be written, for example on a full disk.
   void receive(const Event& event) override;
   // To the disk itself.
@@ -33,8 +30,7 @@ class MetricsFileSink final : public EventSink {
 
  private:
   void write_line(const std::string& json);
-  std::filesystem::path path_;
-  int descriptor_ = -1;
+  AppendFile file_;
   std::int64_t step_ = 0, epoch_ = 0;  // of the latest event that has them: when a message was said
 };
 

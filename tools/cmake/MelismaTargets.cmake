@@ -24,6 +24,22 @@ function(melisma_library path)
   endif()
 endfunction()
 
+# melisma_messages(<library> <file.proto>): generates the protobuf (lite) classes of <file.proto> into the library; its
+# sources include <file.pb.h>.
+function(melisma_messages library proto)
+  get_filename_component(name ${proto} NAME_WE)
+  get_filename_component(folder ${PROJECT_SOURCE_DIR}/${proto} DIRECTORY)
+  set(generated ${PROJECT_BINARY_DIR}/generated/${library})
+  file(MAKE_DIRECTORY ${generated})
+  add_custom_command(OUTPUT ${generated}/${name}.pb.cc ${generated}/${name}.pb.h
+    COMMAND protobuf::protoc --cpp_out=${generated} -I ${folder} ${PROJECT_SOURCE_DIR}/${proto}
+    DEPENDS ${PROJECT_SOURCE_DIR}/${proto} VERBATIM)
+  set_source_files_properties(${generated}/${name}.pb.cc PROPERTIES COMPILE_OPTIONS -w)
+  target_sources(melisma_${library} PRIVATE ${generated}/${name}.pb.cc)
+  target_include_directories(melisma_${library} SYSTEM PRIVATE ${generated})
+  target_link_libraries(melisma_${library} PUBLIC protobuf::libprotobuf-lite)
+endfunction()
+
 function(melisma_use_torch target)
   target_link_libraries(${target} PUBLIC torch::cpu torch::openmp)
   target_precompile_headers(${target} REUSE_FROM melisma_torch_pch)

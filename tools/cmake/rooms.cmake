@@ -1,6 +1,7 @@
 # Every library of the house, in dependency order: a library uses only those above it. tests/structure checks the includes.
 # Foundation.
-melisma_library(tools/base LINK fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto PkgConfig::xxhash)
+melisma_library(tools/base LINK fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto PkgConfig::xxhash ZLIB::ZLIB)
+melisma_messages(base tools/base/tfevents.proto)
 melisma_library(tools/config DEPS base)
 # Data.
 melisma_library(data/audio DEPS base config LINK PkgConfig::sndfile PkgConfig::soxr PkgConfig::ebur128)
