@@ -12,11 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/golden.h"
+
 namespace melisma {
 namespace {
 namespace fs = std::filesystem;
 
-const fs::path kRoot = MELISMA_SOURCE_DIR;
+const fs::path kRoot = testing::source_folder();
 
 struct Library {
   std::string path;                   // "data/audio"

@@ -200,9 +200,11 @@ void finish_channel(const nlohmann::json& recipe, std::vector<double>& x) {
 
 }  // namespace
 
+fs::path source_folder() { return MELISMA_SOURCE_DIR; }
+
 fs::path golden_folder(std::string_view topic) {
   const char* chosen = std::getenv("MELISMA_GOLDEN_DIR");
-  return fs::path(chosen != nullptr ? chosen : MELISMA_SOURCE_DIR "/tests/golden") / topic;
+  return (chosen != nullptr ? fs::path(chosen) : source_folder() / "tests/golden") / topic;
 }
 
 GoldenFiles golden_files(std::string_view topic, std::string_view prefix, std::string_view suffix) {

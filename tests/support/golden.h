@@ -14,6 +14,9 @@
 
 namespace melisma::testing {
 
+// The root of the source tree.
+[[nodiscard]] std::filesystem::path source_folder();
+
 // Folder of a topic ("dsp", "rvc", "formats/npy"): below MELISMA_GOLDEN_DIR if that is set, else tests/golden. May be
 // absent.
 [[nodiscard]] std::filesystem::path golden_folder(std::string_view topic);

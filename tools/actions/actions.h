@@ -1,6 +1,7 @@
 // What computing commands do once their options are parsed. The program is Torch-free: it reaches these functions
 // through the one table that libmelisma_engine.so exports. Option structs and this header include no Torch.
 #pragma once
+#include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
 
 namespace melisma {
@@ -9,6 +10,7 @@ namespace melisma {
 // table's functions are wrapped by guarded_action).
 struct EngineActions {
   int (*engine_info)(const EngineInfoOptions& options);
+  int (*convert)(const ConvertActionOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

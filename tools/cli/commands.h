@@ -6,9 +6,11 @@
 
 namespace melisma {
 
+std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 
 inline constexpr std::array kCommands{
+    Command{"convert", "a recording, or a folder of them, in another voice", define_convert},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
 };
 

@@ -6,6 +6,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
   using melisma::guarded;
   static constexpr melisma::EngineActions actions{
       .engine_info = guarded<melisma::engine_info>,
+      .convert = guarded<melisma::convert>,
   };
   return &actions;
 }

@@ -1,0 +1,36 @@
+// Converting a recording, however long, into a voice: file in, file out, bounded memory.
+#pragma once
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "infer/convert/voice.h"
+
+namespace melisma {
+
+struct ConvertOptions {
+  double pitch_semitones = 0;       // added to the pitch of the recording
+  std::int64_t speaker = 0;         // row of the voice's speakers
+  std::int64_t sample_rate_hz = 0;  // of the output; 0 = the voice's own
+  std::string format;               // a name of kAudioFormats; empty = by the output's extension
+  SynthesisOptions synthesis;
+};
+
+// What became of one recording.
+struct Conversion {
+  double seconds = 0;          // length of input and output
+  double elapsed_seconds = 0;  // wall time it took
+  double voiced_share = 0;     // of the input's frames, 0 ... 1
+  double median_f0_hz = 0;     // of the voiced frames, before the pitch change
+  double peak = 0;             // of the output, before clipping at full scale
+  std::string remark;          // what a listener should know; empty if nothing
+};
+
+// Converts `input` (any format and rate; channels are averaged) and writes `output` atomically: mono, exactly as long
+// as the input. A recording without any voiced frame is converted as breath and noise, with a remark. The input is held
+// at 16 kHz (64 kB a second), everything after the features in chunks. `progress` gets fractions in 0 ... 1. Throws
+// Error(data) for input that cannot be used, Error(device) if the output cannot be written.
+Conversion convert_file(const Voice& voice, const std::filesystem::path& input, const std::filesystem::path& output,
+                        const ConvertOptions& options, const std::function<void(double)>& progress = {});
+
+}  // namespace melisma

@@ -1,0 +1,12 @@
+// Where actions talk to the person at the terminal.
+#pragma once
+#include <memory>
+
+#include "tools/base/event.h"
+
+namespace melisma {
+
+// Messages and progress on stderr; more sinks may be added.
+[[nodiscard]] std::unique_ptr<EventHub> console_events();
+
+}  // namespace melisma

@@ -1,0 +1,27 @@
+// `melisma convert`: a recording, or a folder of them, in another voice.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace melisma {
+
+struct ConvertActionOptions {
+  std::filesystem::path workspace;
+  std::string model;             // model file, run, or checkpoint folder
+  std::filesystem::path input;   // a file, or a folder whose audio files are all converted
+  std::filesystem::path output;  // a file, or a folder when input is one
+  double pitch_semitones = 0;
+  std::string speaker;  // name or row; empty = the first
+  std::int64_t sample_rate_hz = 0;
+  std::string format;  // empty = by extension; for folders empty = wav16
+  std::uint64_t noise_seed = 0;
+  double noise_scale = 0.66666;
+  std::int64_t chunk_seconds = 6;
+  bool json = false;
+};
+
+// Exit code 0 if every file was converted, 3 if any failed (the others are there).
+int convert(const ConvertActionOptions& options);
+
+}  // namespace melisma

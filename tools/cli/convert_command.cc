@@ -1,0 +1,31 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "tools/cli/commands.h"
+#include "tools/cli/engine_library.h"
+
+namespace melisma {
+
+std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) {
+  auto options = std::make_shared<ConvertActionOptions>();
+  app.add_option("model", options->model, "a model file, a run (its best epoch) or a checkpoint folder")->required();
+  app.add_option("input", options->input, "an audio file, or a folder of them")->required();
+  app.add_option("-o,--output", options->output, "the file to write, or a folder when the input is one")->required();
+  app.add_option("--pitch", options->pitch_semitones, "semitones added to the pitch")->check(CLI::Range(-48.0, 48.0));
+  app.add_option("--speaker", options->speaker, "name or number of the voice's speaker; default the first");
+  app.add_option("--sample-rate", options->sample_rate_hz, "output rate in Hz; default the voice's own")
+      ->check(CLI::Range(1000, 384000));
+  app.add_option("--format", options->format, "wav16, wav24, wav32f, flac, flac16, ogg; default by extension");
+  app.add_option("--seed", options->noise_seed, "seed of the noise; the same seed gives the same file");
+  app.add_option("--noise-scale", options->noise_scale, "spread of the latent noise; 0 = none")
+      ->check(CLI::Range(0.0, 2.0));
+  app.add_option("--chunk", options->chunk_seconds, "seconds decoded at a time: memory, not the result")
+      ->check(CLI::Range(1, 600));
+  app.add_flag("--json", options->json, "print a JSON list, one entry a file");
+  return [options, &global] {
+    options->workspace = global.workspace;
+    return engine(global).convert(*options);
+  };
+}
+
+}  // namespace melisma
