@@ -1,0 +1,152 @@
+#include "train/tasks/rvc_recipe.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "models/weights/model_file.h"
+#include "tools/base/error.h"
+#include "tools/base/table.h"
+#include "train/tasks/rvc_loader.h"
+#include "train/tasks/rvc_task.h"
+
+namespace melisma {
+namespace {
+
+constexpr std::string_view kModelPrefix = "model.";
+constexpr std::string_view kContentChannels = "model.content_channels";
+
+std::string feature_sets_of(const Dataset& dataset, std::string_view kind) {
+  std::vector<std::string> found;
+  for (const auto& key : dataset.feature_sets()) {
+    if (key.kind == kind) found.push_back(key.parameters);
+  }
+  return found.empty() ? "none" : fmt::format("{}", fmt::join(found, ", "));
+}
+
+void require_features(const Dataset& dataset, const FeatureKey& key) {
+  if (dataset.has_features(key)) return;
+  fail(ErrorKind::data, "'{}' has no {} features {}; it has: {}. Prepare it with these, or choose in [{}] what it has",
+       dataset.path().string(), key.kind, key.parameters, feature_sets_of(dataset, key.kind), key.kind);
+}
+
+void require_clips(const Dataset& dataset, const std::vector<Clip>& clips, std::string_view split) {
+  if (!clips.empty()) return;
+  fail(ErrorKind::data, "the {} split of '{}' is empty; prepare more recordings or another split", split,
+       dataset.path().string());
+}
+
+void check_dataset(const Dataset& dataset, const RvcSettings& settings) {
+  const auto& model = settings.model;
+  if (dataset.sample_rate_hz() != model.sample_rate_hz) {
+    fail(ErrorKind::data, "'{}' is at {} Hz but the model at {} Hz; choose a preset of that rate or prepare again",
+         dataset.path().string(), dataset.sample_rate_hz(), model.sample_rate_hz);
+  }
+  const auto n_speakers = static_cast<std::int64_t>(dataset.speakers().size());
+  if (n_speakers > model.speakers) {
+    fail(ErrorKind::config, "'{}' has {} speakers but model.speakers is {}", dataset.path().string(), n_speakers,
+         model.speakers);
+  }
+  require_features(dataset, key_of(settings.content));
+  require_features(dataset, key_of(settings.pitch));
+}
+
+// The discriminator file that belongs to `from`: named by the settings, or lying beside it; empty if there is none.
+std::filesystem::path discriminator_beside(const RvcSettings& settings, const std::filesystem::path& from) {
+  if (!settings.discriminator_from.empty()) return settings.discriminator_from;
+  const auto beside = from.parent_path() / "discriminator.safetensors";
+  return std::filesystem::exists(beside) ? beside : std::filesystem::path();
+}
+
+void load_starting_point(RvcTask& task, const RvcSettings& settings, const std::filesystem::path& from,
+                         std::vector<std::pair<std::string, std::string>>& facts) {
+  load_pretrained(task.generator(), read_model(from), from.string());
+  facts.emplace_back("starts from", from.string());
+  const auto judge = discriminator_beside(settings, from);
+  if (judge.empty()) {
+    facts.emplace_back("discriminator", "untrained: no discriminator.safetensors lies beside the weights");
+    return;
+  }
+  with_context(fmt::format("loading the discriminator '{}'", judge.string()),
+               [&] { task.discriminator().load(read_model(judge).weights); });
+  facts.emplace_back("discriminator", judge.string());
+}
+
+std::string millions(std::int64_t n) { return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6); }
+
+}  // namespace
+
+RvcRecipe::RvcRecipe() { follow(); }
+
+// What is not chosen but follows from other settings.
+void RvcRecipe::follow() { settings_.model.content_channels = content_width(settings_.content); }
+
+Schema RvcRecipe::schema() {
+  auto schema = schema_of(settings_);
+  for (auto& setting : schema) {
+    const auto is_model = setting.path.starts_with(kModelPrefix);
+    setting.set = [this, is_model, path = setting.path, set = setting.set](const nlohmann::ordered_json& value) {
+      auto problem = set(value);
+      if (!problem.empty()) return problem;
+      if (is_model && path != kContentChannels) chosen_.emplace_back(path, value);
+      if (path == "preset") {
+        settings_.model = find_row(kRvcConfigs, settings_.preset, "RVC configuration").make();
+        auto plain = schema_of(settings_);
+        for (const auto& [chosen_path, chosen] : chosen_) {
+          for (auto& field : plain) {
+            if (field.path == chosen_path) (void)field.set(chosen);
+          }
+        }
+      }
+      follow();
+      if (path == kContentChannels && value.get<std::int64_t>() != settings_.model.content_channels) {
+        return fmt::format("follows from [content], which has {} channels", settings_.model.content_channels);
+      }
+      return problem;
+    };
+  }
+  return schema;
+}
+
+ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
+  follow();
+  check_config(settings_.model);
+  const auto& dataset = *inputs.dataset;
+  check_dataset(dataset, settings_);
+  const auto training = dataset.clips_of(Split::train), held_out = dataset.clips_of(Split::validation);
+  require_clips(dataset, training, "train");
+  require_clips(dataset, held_out, "validation");
+  auto pieces = cut_into_pieces(training, settings_);
+  const RvcVoiceConfig voice{settings_.model, key_of(settings_.content).parameters, key_of(settings_.pitch).parameters,
+                             dataset.speakers()};
+  const auto count = settings_.validation.clips;
+  auto task =
+      std::make_unique<RvcTask>(settings_, voice, inputs.dataset, spread(held_out, count), spread(training, count));
+  ComposedTask composed;
+  auto& facts = composed.facts;
+  const auto& model = settings_.model;
+  facts.emplace_back(
+      "model", fmt::format("{}, {} Hz, {} + {} parameters", settings_.preset, model.sample_rate_hz,
+                           millions(task->generator().n_parameters()), millions(task->discriminator().n_parameters())));
+  facts.emplace_back("features", fmt::format("content {}, pitch {}", settings_.content.method, settings_.pitch.method));
+  facts.emplace_back("losses",
+                     fmt::format("mel {:g}, kl {:g}, feature {:g}, adversarial {:g}", settings_.losses.mel,
+                                 settings_.losses.kl, settings_.losses.feature, settings_.losses.adversarial));
+  facts.emplace_back("clips", fmt::format("{} of {:.0f} s as {} pieces ({} cut to length, {} shorter than a segment)",
+                                          pieces.n_clips, static_cast<double>(pieces.n_frames) / 100,
+                                          pieces.pieces.size(), pieces.n_cut, pieces.n_padded));
+  facts.emplace_back("batches",
+                     fmt::format("{} clips, segments of {} frames", settings_.data.batch_size, model.segment_frames));
+  if (inputs.from) load_starting_point(*task, settings_, *inputs.from, facts);
+  composed.plan.trainer = settings_.trainer;
+  composed.plan.optimizers = {{"discriminator", settings_.discriminator_optimizer},
+                              {"generator", settings_.generator_optimizer}};
+  composed.plan.overtraining = settings_.overtraining;
+  composed.plan.checkpoints = settings_.checkpoints;
+  composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces));
+  composed.task = std::move(task);
+  return composed;
+}
+
+std::unique_ptr<Recipe> make_rvc_recipe() { return std::make_unique<RvcRecipe>(); }
+
+}  // namespace melisma

@@ -1,0 +1,164 @@
+#include "train/tasks/rvc_task.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include "infer/convert/voice.h"
+#include "tools/base/error.h"
+#include "tools/base/seed.h"
+
+namespace melisma {
+namespace {
+
+constexpr std::size_t kDiscriminatorTurn = 0;
+
+void initialise_from(Module& module, std::uint64_t seed, const char* stream) {
+  auto generator = at::detail::createCPUGenerator(seed_of(seed, stream));
+  module.initialise(generator);
+}
+
+at::Tensor as_row(const std::vector<float>& samples) {
+  return at::from_blob(const_cast<float*>(samples.data()), {1, static_cast<std::int64_t>(samples.size())});
+}
+
+}  // namespace
+
+VocoderMelConfig vocoder_mel(const RvcConfig& config) {
+  return {.sample_rate_hz = config.sample_rate_hz,
+          .n_fft = config.n_fft,
+          .hop = config.hop,
+          .window = config.window,
+          .n_mels = config.n_mels,
+          .fmin = config.mel_fmin,
+          .fmax = config.mel_fmax};
+}
+
+std::vector<Clip> spread(const std::vector<Clip>& clips, std::int64_t count) {
+  const auto n = static_cast<std::int64_t>(clips.size());
+  if (count == 0 || count >= n) return clips;
+  std::vector<Clip> chosen;
+  for (std::int64_t i = 0; i < count; ++i) chosen.push_back(clips[static_cast<std::size_t>(n * i / count)]);
+  return chosen;
+}
+
+TrainingNoise NoiseSource::draw(const RvcConfig& config, std::int64_t batch, std::int64_t frames,
+                                const StepContext& context) const {
+  auto generator = context.generator("synthesizer");
+  return draw_training_noise(config, batch, frames, generator);
+}
+
+RvcTask::RvcTask(const RvcSettings& settings, RvcVoiceConfig voice, std::shared_ptr<const Dataset> dataset,
+                 std::vector<Clip> held_out, std::vector<Clip> training, std::unique_ptr<NoiseSource> noise)
+    : settings_(settings),
+      voice_(std::move(voice)),
+      dataset_(std::move(dataset)),
+      held_out_(std::move(held_out)),
+      training_(std::move(training)),
+      noise_(std::move(noise)),
+      generator_(settings.model),
+      discriminator_(settings.discriminator) {
+  initialise_from(generator_, settings.trainer.seed, "weights/generator");
+  initialise_from(discriminator_, settings.trainer.seed, "weights/discriminator");
+}
+
+std::vector<Network> RvcTask::networks() { return {{"discriminator", &discriminator_}, {"generator", &generator_}}; }
+
+void RvcTask::begin_step(std::span<const Batch> micro_batches) {
+  made_.clear();
+  made_.resize(micro_batches.size());
+}
+
+Losses RvcTask::losses(std::size_t network, const Batch& batch, const StepContext& context) {
+  auto& made = made_.at(static_cast<std::size_t>(context.micro_batch()));
+  if (network == kDiscriminatorTurn) {
+    made = make(batch, context);
+    discriminator_.set_requires_grad(true);
+    return discriminator_turn(made);
+  }
+  discriminator_.set_requires_grad(false);
+  auto losses = generator_turn(made);
+  made = {};
+  return losses;
+}
+
+RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) const {
+  const auto& spectrum = batch.at("spectrum");
+  const auto noise = noise_->draw(settings_.model, spectrum.size(0), spectrum.size(2), context);
+  const RvcInput input{batch.at("content"), batch.at("lengths"), batch.at("coarse_pitch"), batch.at("f0"),
+                       batch.at("speaker")};
+  Made made{generator_.forward(input, spectrum, noise), {}};
+  made.wave =
+      slice_rows(batch.at("wave"), made.out.slice_starts * settings_.model.hop, settings_.model.segment_samples());
+  return made;
+}
+
+Losses RvcTask::discriminator_turn(const Made& made) const {
+  const auto n = made.wave.size(0);
+  const auto opinions = discriminator_(at::cat({made.wave, made.out.wave.detach()}));
+  return {discriminator_loss(judgements_of(opinions, 0, n), judgements_of(opinions, n, n)), {}};
+}
+
+Losses RvcTask::generator_turn(const Made& made) const {
+  const auto mel = vocoder_mel(settings_.model);
+  at::Tensor target;
+  Judgements real;
+  {
+    const c10::NoGradGuard no_grad;
+    target = log_mel(made.wave.squeeze(1), mel);
+    real = discriminator_(made.wave);
+  }
+  const auto& out = made.out;
+  const auto opinions = discriminator_(out.wave);
+  const auto mel_loss = at::l1_loss(log_mel(out.wave.squeeze(1), mel), target);
+  const auto kl = kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask);
+  const auto feature = feature_loss(real, opinions);
+  const auto adversarial = adversarial_loss(opinions);
+  const auto& weights = settings_.losses;
+  return {mel_loss * weights.mel + kl * weights.kl + feature * weights.feature + adversarial * weights.adversarial,
+          {{"mel", mel_loss.detach()},
+           {"kl", kl.detach()},
+           {"feature", feature.detach()},
+           {"adversarial", adversarial.detach()}}};
+}
+
+double RvcTask::mel_distance_of(const std::vector<Clip>& clips, std::int64_t step, EventSink* events) const {
+  const c10::NoGradGuard no_grad;
+  ModelFile file;
+  file.family = "rvc";
+  file.config = to_canonical_json(voice_);
+  file.weights = generator_.state_dict();
+  file.sample_rate_hz = settings_.model.sample_rate_hz;
+  const auto voice = Voice::load(file);
+  const auto mel = vocoder_mel(settings_.model);
+  double sum = 0;
+  for (std::size_t i = 0; i < clips.size(); ++i) {
+    const auto recorded = dataset_->wave(clips[i]);
+    const auto made = voice.resynthesize(*dataset_, clips[i], {.noise_seed = settings_.validation.noise_seed});
+    sum += at::l1_loss(log_mel(as_row(made), mel), log_mel(as_row(recorded), mel)).item<double>();
+    if (events == nullptr || static_cast<std::int64_t>(i) >= settings_.validation.samples) continue;
+    const auto tag = fmt::format("validation/{}", i);
+    events->receive(AudioEvent{tag + "/made", step, settings_.model.sample_rate_hz, made});
+    events->receive(AudioEvent{tag + "/recorded", step, settings_.model.sample_rate_hz, recorded});
+  }
+  return sum / static_cast<double>(clips.size());
+}
+
+NamedValues RvcTask::validate(std::int64_t, std::int64_t step, EventSink& events) {
+  return {{"mel_distance", mel_distance_of(held_out_, step, &events)}};
+}
+
+NamedValues RvcTask::validate_on_training(std::int64_t, std::int64_t step) {
+  return {{"mel_distance", mel_distance_of(training_, step, nullptr)}};
+}
+
+ModelFile RvcTask::model_file() {
+  ModelFile file;
+  file.family = "rvc";
+  file.config = to_canonical_json(voice_);
+  file.sample_rate_hz = settings_.model.sample_rate_hz;
+  file.weights = generator_.state_dict();
+  return file;
+}
+
+}  // namespace melisma
