@@ -20,17 +20,21 @@ struct Values {
 };
 
 // inside[j] = max over |i - j| <= half_width of padded[half_width + i] + kernel[|i - j|], j < n (rounded up to 8).
-MELISMA_CLONES void best_moves(const double* padded, const double* kernel, std::int64_t half_width, std::int64_t n,
-                               double* inside) {
+MELISMA_CLONES MELISMA_PLAIN_MAXIMA void best_moves(const double* padded, const double* kernel, std::int64_t half_width,
+                                                    std::int64_t n, double* inside) {
   for (std::int64_t j = 0; j < n; j += 8) {
     const auto* centre = padded + half_width + j;
-    Vec8 best = *vec8_at(centre) + kernel[0];
+    Vec4 low = *vec4_at(centre) + kernel[0], high = *vec4_at(centre + 4) + kernel[0];
     for (std::int64_t d = 1; d <= half_width; ++d) {
-      const Vec8 left = *vec8_at(centre - d), right = *vec8_at(centre + d);
-      const Vec8 moved = (left > right ? left : right) + kernel[d];
-      best = best > moved ? best : moved;
+      const Vec4 low_left = *vec4_at(centre - d), low_right = *vec4_at(centre + d);
+      const Vec4 high_left = *vec4_at(centre - d + 4), high_right = *vec4_at(centre + d + 4);
+      const Vec4 low_moved = (low_left > low_right ? low_left : low_right) + kernel[d];
+      const Vec4 high_moved = (high_left > high_right ? high_left : high_right) + kernel[d];
+      low = low > low_moved ? low : low_moved;
+      high = high > high_moved ? high : high_moved;
     }
-    *vec8_at(inside + j) = best;
+    *vec4_at(inside + j) = low;
+    *vec4_at(inside + j + 4) = high;
   }
 }
 

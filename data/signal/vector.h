@@ -1,4 +1,4 @@
-// Eight doubles at a time, and functions compiled for several instruction sets with the choice made at run time.
+// Four doubles at a time, and functions compiled for several instruction sets with the choice made at run time.
 // Lanes are independent: results do not depend on the instruction set chosen, apart from fused rounding.
 #pragma once
 
@@ -9,11 +9,18 @@
 #define MELISMA_CLONES
 #endif
 
+// `a > b ? a : b` may become one instruction: no NaN comes here and the sign of zero does not matter.
+#if defined(__GNUC__) && !defined(__clang__)
+#define MELISMA_PLAIN_MAXIMA __attribute__((optimize("finite-math-only", "no-signed-zeros")))
+#else
+#define MELISMA_PLAIN_MAXIMA
+#endif
+
 namespace melisma {
 
-// Loads and stores through pointers to Vec8 need no alignment.
-using Vec8 [[gnu::vector_size(64), gnu::aligned(8), gnu::may_alias]] = double;
-inline const Vec8* vec8_at(const double* first) { return reinterpret_cast<const Vec8*>(first); }
-inline Vec8* vec8_at(double* first) { return reinterpret_cast<Vec8*>(first); }
+// Loads and stores through pointers to Vec4 need no alignment. Wider vectors are split badly where AVX-512 is missing.
+using Vec4 [[gnu::vector_size(32), gnu::aligned(8), gnu::may_alias]] = double;
+inline const Vec4* vec4_at(const double* first) { return reinterpret_cast<const Vec4*>(first); }
+inline Vec4* vec4_at(double* first) { return reinterpret_cast<Vec4*>(first); }
 
 }  // namespace melisma

@@ -20,21 +20,14 @@ constexpr std::int64_t kGroup = 8;  // samples whose products are added at a tim
 // acc[lag] += sum over i < n of x[i] x[i + lag], one sample after the other; n <= kGroup.
 MELISMA_CLONES void add_products(const double* x, std::int64_t n, std::int64_t n_lags, double* acc) {
   for (std::int64_t lag = 0; lag < n_lags; lag += 8) {
-    Vec8 sum = *vec8_at(acc + lag);
+    Vec4 low = *vec4_at(acc + lag), high = *vec4_at(acc + lag + 4);
     const auto* y = x + lag;
-    if (n == kGroup) {
-      sum += x[0] * *vec8_at(y);
-      sum += x[1] * *vec8_at(y + 1);
-      sum += x[2] * *vec8_at(y + 2);
-      sum += x[3] * *vec8_at(y + 3);
-      sum += x[4] * *vec8_at(y + 4);
-      sum += x[5] * *vec8_at(y + 5);
-      sum += x[6] * *vec8_at(y + 6);
-      sum += x[7] * *vec8_at(y + 7);
-    } else {
-      for (std::int64_t i = 0; i < n; ++i) sum += x[i] * *vec8_at(y + i);
+    for (std::int64_t i = 0; i < n; ++i) {
+      low += x[i] * *vec4_at(y + i);
+      high += x[i] * *vec4_at(y + i + 4);
     }
-    *vec8_at(acc + lag) = sum;
+    *vec4_at(acc + lag) = low;
+    *vec4_at(acc + lag + 4) = high;
   }
 }
 
