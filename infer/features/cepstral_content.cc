@@ -2,7 +2,6 @@
 // derivatives.
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,46 +10,40 @@
 #include "data/signal/cepstrum.h"
 #include "data/signal/mel.h"
 #include "infer/features/content.h"
-#include "infer/features/pitch.h"
+#include "infer/features/short_spectra.h"
+#include "infer/features/vocal_tract.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace cepstral_detail {
 namespace {
 
-constexpr std::int64_t kWindow = 400, kTransform = 512;  // 25 ms at 16 kHz
 constexpr std::int64_t kChunkFrames = 256;
-constexpr float kFloor = 1e-5F;              // of a band power against the loudest frame: 50 dB below it ...
+constexpr double kTopHz = 6800;              // so that the shortest vocal tract stays below 8 kHz nearly everywhere
+constexpr float kFloor = 1e-4F;              // of a band's power against the loudest frame: 40 dB below it ...
 constexpr float kLowestFloor = 1e-10F;       // ... but not lower than this
 constexpr float kLowest = -4, kHighest = 4;  // normalised values are kept between these
+constexpr double kDecay = 5;                 // column i is weighted by 1 / (1 + i/kDecay): see README
 
-MelConfig bank_of(const ContentConfig& config) {
-  return {.sample_rate_hz = kFeatureRateHz,
-          .n_fft = kTransform,
-          .n_mels = config.bands,
-          .fmin = 60,
-          .fmax = 7600,
-          .htk = true,
-          .slaney_norm = true};
-}
-
-// Frames [first, first + count) of the wave -> powers of the mel bands, out [count][bands]. Samples that are no numbers
-// count as silence.
-void band_powers(std::span<const float> wave, const ContentConfig& config, std::int64_t first, std::int64_t count,
-                 float* out) {
-  const c10::NoGradGuard no_grad;
-  const auto n = static_cast<std::int64_t>(wave.size());
-  auto piece = at::zeros({(count - 1) * kFeatureHopSamples + kTransform}, at::kFloat);
-  const auto offset = first * kFeatureHopSamples - (kTransform - kFeatureHopSamples) / 2;
-  auto* x = piece.data_ptr<float>();
-  for (auto k = std::max<std::int64_t>(0, offset); k < std::min(n, offset + piece.size(0)); ++k) {
-    const auto sample = wave[static_cast<std::size_t>(k)];
-    x[k - offset] = std::isfinite(sample) ? sample : 0;
+// The mel bank [bands, bins] for spectra whose frequencies are `warp` times those of an average speaker.
+at::Tensor warped_bank(const ContentConfig& config, double warp) {
+  const auto bank = mel_filterbank({.sample_rate_hz = kFeatureRateHz,
+                                    .n_fft = kShortTransform,
+                                    .n_mels = config.bands,
+                                    .fmin = 60,
+                                    .fmax = kTopHz,
+                                    .htk = true},
+                                   at::kFloat);
+  const auto bins = bank.size(1);
+  auto warped = at::zeros_like(bank);
+  for (std::int64_t k = 0; k < bins; ++k) {
+    const auto place = std::min(static_cast<double>(k) * warp, static_cast<double>(bins - 1));
+    const auto below = std::min(static_cast<std::int64_t>(place), bins - 2);
+    const auto share = place - static_cast<double>(below);
+    warped.select(1, below).add_(bank.select(1, k), 1 - share);
+    warped.select(1, below + 1).add_(bank.select(1, k), share);
   }
-  const StftConfig transform{
-      .n_fft = kTransform, .hop = kFeatureHopSamples, .window = kWindow, .padding = Padding::none};
-  const auto bands = to_mel(power(stft(piece, transform)), bank_of(config)).t().contiguous();  // [count, bands]
-  std::copy_n(bands.data_ptr<float>(), bands.numel(), out);
+  return warped;
 }
 
 // Band powers [count][bands] -> out [count][1 + coefficients]: ln of the mean power, cepstra 1 ... of powers not below
@@ -63,20 +56,6 @@ void cepstra_of(float* bands, const ContentConfig& config, std::int64_t count, f
   const auto rows = at::cat({level, cepstra}, 1).contiguous();
   std::copy_n(rows.data_ptr<float>(), rows.numel(), out);
 }
-
-// Limits OpenMP, and with it LibTorch, on the calling thread.
-class ThreadLimit {
- public:
-  explicit ThreadLimit(int threads) : before_(omp_get_max_threads()) {
-    if (threads > 0) omp_set_num_threads(threads);
-  }
-  ~ThreadLimit() { omp_set_num_threads(before_); }
-  ThreadLimit(const ThreadLimit&) = delete;
-  ThreadLimit& operator=(const ThreadLimit&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace
 }  // namespace cepstral_detail
@@ -100,10 +79,13 @@ FeatureMatrix raw_cepstral_content(std::span<const float> wave_16k, const Conten
     return std::min(kChunkFrames, raw.n_frames - chunk * kChunkFrames);
   };
   const ThreadLimit limit(threads);
+  const auto bank = warped_bank(config, config.tract_normalisation ? vocal_tract_warp(wave_16k, threads) : 1.0);
 #pragma omp parallel for schedule(dynamic)
   for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
     const auto first = chunk * kChunkFrames;
-    band_powers(wave_16k, config, first, frames_of(chunk), bands.data() + first * config.bands);
+    const c10::NoGradGuard no_grad;                                                              // is a thread's own
+    const auto powers = at::matmul(short_spectra(wave_16k, first, frames_of(chunk)), bank.t());  // [count, bands]
+    std::copy_n(powers.data_ptr<float>(), powers.numel(), bands.data() + first * config.bands);
   }
   float loudest = 0;
   for (auto frame = bands.begin(); frame != bands.end(); frame += config.bands) {
@@ -128,9 +110,9 @@ FeatureMatrix normalise_cepstral_content(const FeatureMatrix& raw, const Content
   auto values = at::from_blob(const_cast<float*>(raw.values.data()), {raw.n_frames, raw.width}, at::kFloat).clone();
   for (std::int64_t column = 0; column < raw.width; ++column) {
     const auto scale = 1 / std::max(statistics.deviation(column), 1e-3);
-    values.select(1, column).sub_(statistics.mean(column)).mul_(scale);
+    const auto weight = 1 / (1 + static_cast<double>(column) / kDecay);
+    values.select(1, column).sub_(statistics.mean(column)).mul_(scale).clamp_(kLowest, kHighest).mul_(weight);
   }
-  values.clamp_(kLowest, kHighest);
   if (config.delta_frames > 0) {
     const auto slopes = delta(values.t(), config.delta_frames).t() * static_cast<double>(config.delta_frames / 2);
     values = at::cat({values, slopes}, 1);

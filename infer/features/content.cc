@@ -11,7 +11,7 @@ namespace melisma {
 namespace content_detail {
 namespace {
 
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 
 const ContentMethod& method_of(const ContentConfig& config) {
   return find_row(kContentMethods, config.method, "content method");

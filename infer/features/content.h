@@ -20,8 +20,9 @@ inline constexpr std::array<std::string_view, 1> kContentMethodNames{"cepstral"}
 struct ContentConfig {
   std::string method = "cepstral";
   std::int64_t bands = 40;
-  std::int64_t coefficients = 20;
+  std::int64_t coefficients = 16;
   std::int64_t delta_frames = 9;
+  bool tract_normalisation = true;
   static constexpr auto fields() {
     return std::tuple{
         field("method", &ContentConfig::method, "what content features are made of").choices(kContentMethodNames),
@@ -32,6 +33,8 @@ struct ContentConfig {
         field("delta_frames", &ContentConfig::delta_frames, "width of the time derivative (odd); 0 = no derivatives")
             .unit("frames")
             .range(0, 31),
+        field("tract_normalisation", &ContentConfig::tract_normalisation,
+              "move each recording's formants to where an average speaker has them"),
     };
   }
   bool operator==(const ContentConfig&) const = default;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "infer/features/vocal_tract.h"
 #include "tests/support/golden.h"
 #include "tools/base/error.h"
 
@@ -78,8 +79,9 @@ TEST(Content, NormalisedColumnsHaveMeanZeroAndDeviationOneOverSpokenFrames) {
       sum += value;
       squares += value * value;
     }
-    EXPECT_NEAR(sum / n, 0, 0.05) << column;
-    EXPECT_NEAR(std::sqrt(squares / n), 1, 0.1) << column;
+    const auto weight = 1 / (1 + static_cast<double>(column) / 5);
+    EXPECT_NEAR(sum / n, 0, 0.05 * weight) << column;
+    EXPECT_NEAR(std::sqrt(squares / n), weight, 0.1 * weight) << column;
   }
 }
 
@@ -116,6 +118,45 @@ TEST(Content, AtAnyRateTheFrameCountIsThatOfTheRate) {
   EXPECT_EQ(extract_content(wave, {}).n_frames, 99);
 }
 
+// A vowel of four fixed resonances.
+std::vector<float> vowel(std::int64_t n, double f0_hz, double scale) {
+  std::vector<float> wave(static_cast<std::size_t>(n));
+  const double centre[4] = {550, 1500, 2550, 3450};
+  double phase = 0, state[4][2] = {};
+  for (std::int64_t i = 0; i < n; ++i) {
+    phase += f0_hz / 16000;
+    auto x = phase >= 1 ? 1.0 : 0.0;
+    phase -= std::floor(phase);
+    for (int k = 0; k < 4; ++k) {
+      const auto r = std::exp(-std::numbers::pi * 90 / 16000);
+      const auto a = 2 * r * std::cos(2 * std::numbers::pi * centre[k] * scale / 16000);
+      const auto y = (1 - a + r * r) * x + a * state[k][0] - r * r * state[k][1];
+      state[k][1] = state[k][0];
+      state[k][0] = x = y;
+    }
+    wave[static_cast<std::size_t>(i)] = static_cast<float>(x);
+  }
+  return wave;
+}
+
+TEST(VocalTract, ScaledFormantsGiveTheScale) {
+  for (const double scale : {0.9, 1.0, 1.15}) {
+    EXPECT_NEAR(vocal_tract_warp(vowel(32000, 117, scale)), scale, 0.03) << scale;
+    EXPECT_NEAR(vocal_tract_warp(vowel(32000, 187, scale)), scale, 0.04) << scale;  // the pitch matters little
+  }
+}
+
+TEST(VocalTract, NothingToMeasureGivesExactlyOne) {
+  EXPECT_EQ(vocal_tract_warp(std::vector<float>{}), 1);
+  EXPECT_EQ(vocal_tract_warp(std::vector<float>(100, 0.1F)), 1);
+  EXPECT_EQ(vocal_tract_warp(std::vector<float>(16000)), 1);
+}
+
+TEST(VocalTract, DoesNotDependOnTheNumberOfThreads) {
+  const auto wave = vowel(48000, 140, 1.1);
+  EXPECT_EQ(vocal_tract_warp(wave, 1), vocal_tract_warp(wave, 3));
+}
+
 TEST(Content, KeysTellSettingsApartAndGiveThemBack) {
   const ContentConfig a, b{.coefficients = 12};
   EXPECT_EQ(key_of(a).kind, "content");
@@ -125,7 +166,7 @@ TEST(Content, KeysTellSettingsApartAndGiveThemBack) {
 }
 
 TEST(Content, MoreCoefficientsThanBandsAreRefused) {
-  EXPECT_THROW((void)extract_content(std::vector<float>(1600), {.bands = 20, .coefficients = 20}), Error);
+  EXPECT_THROW((void)extract_content(std::vector<float>(1600), {.bands = 16, .coefficients = 16}), Error);
 }
 
 }  // namespace
