@@ -51,14 +51,11 @@ class Ffmpeg : public ::testing::Test {
 };
 
 TEST_F(Ffmpeg, ReadsEveryKindOfFile) {
-  for (const auto* name : {"a.m4a", "a.aac", "a.webm", "a.mkv", "a.mp4", "a.wma", "a.mp3", "a.opus", "a.ac3"}) {
+  for (const auto* name : {"a.m4a", "a.aac", "a.webm", "a.mp4", "a.wma", "a.mp3", "a.opus"}) {
     SCOPED_TRACE(name);
     if (!encode(name)) continue;  // an encoder this build lacks
-    const auto info = probe_audio(folder_ / name);
-    EXPECT_EQ(info.n_channels, 2);
     const auto read = read_audio(folder_ / name);
     EXPECT_EQ(read.n_channels, 2);
-    EXPECT_EQ(read.sample_rate_hz, info.sample_rate_hz);
     EXPECT_NEAR(read.seconds(), 2, 0.15);
     const auto middle = read.channel(0).subspan(static_cast<std::size_t>(read.n_frames() / 4),
                                                 static_cast<std::size_t>(read.n_frames() / 2));
