@@ -63,6 +63,7 @@ Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink&
       events_(events),
       store_(plan_.checkpoint_folder, plan_.checkpoints, plan_.run),
       turns_(make_turns(task, plan_)),
+      feed_(loader, plan_.trainer.accumulation),
       average_(make_average(task, plan_.trainer.ema_decay)),
       monitor_(plan_.overtraining) {
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
@@ -104,7 +105,7 @@ void Trainer::train_epoch() {
   const auto epoch = state_.epochs_done + 1;
   const auto n_batches = loader_.n_batches(epoch);
   while (state_.batches_done < n_batches) {
-    const auto micro_batches = next_batches(epoch);
+    const auto micro_batches = feed_.take(epoch, state_.batches_done);
     train_step(epoch, micro_batches);
     state_.step += 1;
     state_.batches_done += std::ssize(micro_batches);
@@ -173,14 +174,6 @@ void Trainer::count_skipped(const std::string& why) {
        state_.skipped_steps, plan_.trainer.max_skipped_steps, place, why,
        saved.empty() ? "Nothing was saved yet"
                      : fmt::format("The last checkpoint is '{}'", saved.back().folder.string()));
-}
-
-// Micro-batches of the next step: `accumulation` of them, fewer at the end of an epoch, so that none is left out.
-std::vector<Batch> Trainer::next_batches(std::int64_t epoch) const {
-  std::vector<Batch> batches;
-  const auto end = std::min(loader_.n_batches(epoch), state_.batches_done + plan_.trainer.accumulation);
-  for (auto index = state_.batches_done; index < end; ++index) batches.push_back(loader_.batch(epoch, index));
-  return batches;
 }
 
 StepContext Trainer::context(std::size_t micro_batch) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tools/base/event.h"
+#include "train/engine/batch_feed.h"
 #include "train/engine/checkpoint.h"
 #include "train/engine/checkpoint_index.h"
 #include "train/engine/overtraining_monitor.h"
@@ -58,6 +59,7 @@ class Trainer {
   TrainingOutcome run();
 
   [[nodiscard]] const TrainState& state() const { return state_; }
+  [[nodiscard]] std::optional<Evaluation> best() const { return monitor_.best(); }
   [[nodiscard]] const std::vector<CheckpointEntry>& checkpoints() const { return store_.entries(); }
 
  private:
@@ -65,7 +67,6 @@ class Trainer {
   void train_step(std::int64_t epoch, std::span<const Batch> micro_batches);
   at::Tensor take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad);
   void count_skipped(const std::string& why);
-  [[nodiscard]] std::vector<Batch> next_batches(std::int64_t epoch) const;
   [[nodiscard]] StepContext context(std::size_t micro_batch) const;
   [[nodiscard]] Moment moment(bool is_epoch_end, const Stopwatch& since) const;
   void after(bool is_epoch_end);
@@ -86,6 +87,7 @@ class Trainer {
   EventSink& events_;
   CheckpointStore store_;
   std::vector<Turn> turns_;
+  BatchFeed feed_;
   std::unique_ptr<WeightAverage> average_;
   OvertrainingMonitor monitor_;
   TrainState state_;
