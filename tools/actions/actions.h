@@ -3,6 +3,7 @@
 #pragma once
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
+#include "tools/actions/train_action.h"
 
 namespace melisma {
 
@@ -11,6 +12,7 @@ namespace melisma {
 struct EngineActions {
   int (*engine_info)(const EngineInfoOptions& options);
   int (*convert)(const ConvertActionOptions& options);
+  int (*train)(const TrainOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -7,6 +7,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
   static constexpr melisma::EngineActions actions{
       .engine_info = guarded<melisma::engine_info>,
       .convert = guarded<melisma::convert>,
+      .train = guarded<melisma::train>,
   };
   return &actions;
 }

@@ -1,0 +1,242 @@
+#include "tools/actions/train_action.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "experiments/runs/run.h"
+#include "tools/actions/compute_facts.h"
+#include "tools/actions/console.h"
+#include "tools/actions/dataset_source.h"
+#include "tools/actions/run_status_sink.h"
+#include "tools/actions/train_header.h"
+#include "tools/actions/train_preflight.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/clock.h"
+#include "tools/base/error.h"
+#include "tools/base/hash.h"
+#include "tools/base/metrics_file.h"
+#include "tools/base/stop.h"
+#include "tools/base/table.h"
+#include "tools/base/tensorboard_sink.h"
+#include "tools/config/config.h"
+#include "train/tasks/recipe.h"
+
+namespace melisma {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A recipe with its settings, dataset and networks, and the run folder it trains into.
+struct Session {
+  std::unique_ptr<Recipe> recipe;
+  std::shared_ptr<const Dataset> dataset;
+  ComposedTask composed;
+  std::optional<Run> run;
+};
+
+Json command_line() {
+  auto words = Json::array();
+  std::string text = read_file("/proc/self/cmdline");
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) words.push_back(text.c_str() + at);
+  return words;
+}
+
+Json manifest_of(const TrainOptions& options, const Session& session) {
+  const auto facts = compute_facts();
+  Json manifest{
+      {"format_version", 1},
+      {"recipe", options.recipe},
+      {"version", options.version},
+      {"created_utc", utc_now()},
+      {"command", command_line()},
+      {"seed", session.composed.plan.trainer.seed},
+      {"dataset",
+       {{"path", session.dataset->path().string()},
+        {"content_hash", session.dataset->content_hash()},
+        {"split_hash", session.dataset->split_hash()}}},
+      {"from", nullptr},
+      {"compute",
+       {{"libtorch", facts.libtorch},
+        {"cpu", facts.cpu_model},
+        {"kernels", facts.cpu_capability},
+        {"threads", facts.threads},
+        {"mkl_fast_path", facts.mkl_fast_path},
+        {"omp_wait_policy", facts.omp_wait_policy}}},
+  };
+  if (!options.from.empty()) {
+    manifest["from"] = {{"path", fs::absolute(options.from).string()}, {"sha256", sha256_of_file(options.from)}};
+  }
+  return manifest;
+}
+
+// Names what is computed: settings, data, and the weights it starts from.
+std::string signature_for(Recipe& recipe, const RecipeRow& row, const Json& manifest) {
+  const auto defaults = row.make();
+  const auto settings = signature_of(defaults->schema(), recipe.schema());
+  const auto from = manifest["from"].is_null() ? "" : manifest["from"]["sha256"].get<std::string>();
+  return content_hash(settings + manifest["dataset"]["content_hash"].get<std::string>() + from).substr(0, 8);
+}
+
+Session start_run(const TrainOptions& options, const RecipeRow& row) {
+  if (options.dataset.empty())
+    fail(ErrorKind::usage, "--dataset is needed to start a run (or --resume to go on with one)");
+  Session session;
+  session.recipe = row.make();
+  auto schema = session.recipe->schema();
+  configure(schema, options.config.empty() ? std::nullopt : std::optional<fs::path>(options.config), options.set);
+  if (options.epochs > 0) session.recipe->set_epochs(options.epochs);
+  const auto path = dataset_path(options.workspace, options.dataset);
+  session.dataset = std::make_shared<const Dataset>(Dataset::open(path));
+  check_splits(*session.dataset);
+  session.composed = session.recipe->compose(
+      {session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from)});
+  const auto manifest = manifest_of(options, session);
+  check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
+  session.run = Run::create(options.workspace, options.name.empty() ? path.stem().string() : options.name,
+                            signature_for(*session.recipe, row, manifest), to_toml(schema), manifest);
+  return session;
+}
+
+Run run_to_resume(const TrainOptions& options) {
+  if (!options.resume_run.empty()) return Run::open(options.workspace, options.resume_run);
+  if (!options.name.empty()) return Run::open(options.workspace, options.name);
+  if (!options.dataset.empty()) return Run::open(options.workspace, fs::path(options.dataset).stem().string());
+  for (auto& run : Run::list(options.workspace)) {
+    if (run.manifest().value("recipe", "") == options.recipe) return run;
+  }
+  fail(ErrorKind::usage, "there is no {} run to resume in '{}'", options.recipe, options.workspace.string());
+}
+
+// A resumed run keeps the settings it was started with: only its length and what merely shows or stores may change.
+void check_overrides(const Schema& before, const Schema& after) {
+  const auto changed = differences(before, after);
+  for (const auto& difference : changed) {
+    const auto setting =
+        std::find_if(before.begin(), before.end(), [&](const Setting& s) { return s.path == difference.path; });
+    if (difference.path == "trainer.epochs" || !setting->affects_result) continue;
+    fail(ErrorKind::config,
+         "a resumed run keeps its settings: {} is {} in the run and cannot become {}; start another run with --name",
+         difference.path, difference.left, difference.right);
+  }
+}
+
+std::shared_ptr<const Dataset> dataset_of_run(const TrainOptions& options, const Json& manifest) {
+  const auto& noted = manifest.at("dataset");
+  const auto path = options.dataset.empty() ? fs::path(noted.at("path").get<std::string>())
+                                            : dataset_path(options.workspace, options.dataset);
+  if (!fs::exists(path)) {
+    fail(ErrorKind::data, "the run's dataset '{}' is gone; if it was moved, name it with --dataset", path.string());
+  }
+  auto dataset = std::make_shared<const Dataset>(Dataset::open(path));
+  if (const auto expected = noted.at("content_hash").get<std::string>(); dataset->content_hash() != expected) {
+    fail(ErrorKind::data,
+         "'{}' is not the dataset the run was trained on: expected content {}, found {}; start another run with --name",
+         path.string(), expected, dataset->content_hash());
+  }
+  return dataset;
+}
+
+Session reopen_run(const TrainOptions& options, const RecipeRow& row) {
+  if (!options.config.empty() || !options.from.empty()) {
+    fail(ErrorKind::usage, "--resume takes settings and weights from the run; leave out --{}",
+         options.config.empty() ? "from" : "config");
+  }
+  Session session;
+  session.run = run_to_resume(options);
+  const auto manifest = session.run->manifest();
+  if (const auto recipe = manifest.value("recipe", ""); recipe != options.recipe) {
+    fail(ErrorKind::usage, "run '{}' is of recipe {}; resume it with: melisma train {} --resume {}", session.run->id(),
+         recipe, recipe, session.run->id());
+  }
+  const auto source = (session.run->folder() / "config.toml").string();
+  const auto original = row.make();
+  auto before = original->schema();
+  configure_from_text(before, session.run->config_toml(), source);
+  session.recipe = row.make();
+  auto schema = session.recipe->schema();
+  configure_from_text(schema, session.run->config_toml(), source, options.set);
+  if (options.epochs > 0) session.recipe->set_epochs(options.epochs);
+  check_overrides(before, schema);
+  session.dataset = dataset_of_run(options, manifest);
+  check_splits(*session.dataset);
+  std::optional<fs::path> from;  // needed again only if the run was ended before its first checkpoint
+  if (!manifest.at("from").is_null() && list_checkpoints(session.run->checkpoints()).empty()) {
+    from = manifest["from"]["path"].get<std::string>();
+  }
+  session.composed = session.recipe->compose({session.dataset, from});
+  check_free_disk(session.run->folder(), *session.composed.task, session.composed.plan);
+  return session;
+}
+
+void say_outcome(EventSink& events, const Session& session, const TrainingOutcome& outcome) {
+  const auto id = session.run->id();
+  const auto metric = session.composed.plan.overtraining.metric;
+  say(events, fmt::format("{} epochs trained ({} now): {}", outcome.epochs_done, outcome.epochs_trained_here,
+                          outcome.is_overtrained ? "overtrained, " + outcome.reason : outcome.reason));
+  if (outcome.best && outcome.best_checkpoint) {
+    say(events, fmt::format("best epoch {}: {} {:.5g}, in '{}'", outcome.best->epoch, metric, outcome.best->score,
+                            outcome.best_checkpoint->folder.string()));
+  }
+  say(events, fmt::format("next: melisma evaluate {} --dataset '{}'   (numbers on recordings it never heard)", id,
+                          session.dataset->path().string()));
+  say(events, fmt::format("      melisma convert {} INPUT -o OUT.wav    (hear it)", id));
+  say(events, fmt::format("      melisma extract {} --epoch best        (the voice as a file)", id));
+}
+
+std::string state_for(const Error& error) {
+  if (error.kind() == ErrorKind::diverged) return "diverged";
+  return error.kind() == ErrorKind::interrupted ? "interrupted" : "failed";
+}
+
+// Events reach the console at once; the run's own files join when their places are known.
+int train_session(const TrainOptions& options, Session& session, EventHub& events) {
+  const auto& run = *session.run;
+  auto& plan = session.composed.plan;
+  plan.checkpoint_folder = run.checkpoints();
+  plan.run = run.id();
+  Trainer trainer(*session.composed.task, *session.composed.loader, plan, events);
+  const bool is_continued = options.is_resume && !trainer.checkpoints().empty();
+  if (is_continued) trainer.resume(options.resume_epoch);
+
+  auto status_sink = std::make_unique<RunStatusSink>(run, plan.overtraining.metric);
+  auto& status = *status_sink;
+  if (const auto best = trainer.best()) status.set_best(best->epoch, best->score);
+  events.add(std::move(status_sink));
+  try {
+    events.add(std::make_unique<MetricsFileSink>(run.metrics(), trainer.state().step));
+    events.add(std::make_unique<TensorBoardSink>(run.folder(), trainer.state().step));
+    say_header(events, {.run = run,
+                        .dataset = *session.dataset,
+                        .plan = plan,
+                        .facts = session.composed.facts,
+                        .loader = *session.composed.loader,
+                        .state = trainer.state(),
+                        .is_continued = is_continued});
+    const auto outcome = trainer.run();
+    if (outcome.best) status.set_best(outcome.best->epoch, outcome.best->score);
+    status.end(outcome.is_overtrained ? "overtrained" : "finished", outcome.reason);
+    say_outcome(events, session, outcome);
+    return 0;
+  } catch (const Error& error) {
+    status.end(state_for(error), error.message());
+    throw;
+  } catch (const std::exception& error) {
+    status.end("failed", error.what());
+    throw;
+  }
+}
+
+}  // namespace
+
+int train(const TrainOptions& options) {
+  const auto& row = find_row(kTasks, options.recipe, "recipe", ErrorKind::usage);
+  const auto events = console_events();
+  auto session = options.is_resume ? reopen_run(options, row) : start_run(options, row);
+  install_stop_handlers();
+  return with_context(fmt::format("training run {}", session.run->id()),
+                      [&] { return train_session(options, session, *events); });
+}
+
+}  // namespace melisma
