@@ -1,6 +1,7 @@
 #include "data/sets/split.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -44,7 +45,8 @@ std::vector<Unit> units_of(std::span<const SplitItem> items, std::uint64_t seed)
   return units;
 }
 
-// How many of `places` (sorted) each held-out split takes: those below its share, at least one, and one left to train.
+// How many of `sorted` each held-out split takes: those below its share, but at least one and, as few draws scatter
+// widely, at most half as many again as its share; one is left to train.
 struct Counts {
   std::size_t test = 0, validation = 0;
 };
@@ -54,11 +56,16 @@ Counts counts_of(const std::vector<const Unit*>& sorted, const SplitShares& shar
     return static_cast<std::size_t>(
         std::count_if(sorted.begin(), sorted.end(), [limit](const Unit* unit) { return unit->place < limit; }));
   };
+  const auto most = [n](double share) {
+    return static_cast<std::size_t>(std::ceil(1.5 * share * static_cast<double>(n)));
+  };
   if (n < 2) return {};
   if (n == 2) return {0, shares.validation > 0 ? std::size_t{1} : 0};
   Counts counts{below(shares.test), below(shares.test + shares.validation) - below(shares.test)};
   if (shares.test > 0) counts.test = std::max<std::size_t>(counts.test, 1);
   if (shares.validation > 0) counts.validation = std::max<std::size_t>(counts.validation, 1);
+  counts.test = std::min(counts.test, most(shares.test));
+  counts.validation = std::min(counts.validation, most(shares.validation));
   while (counts.test + counts.validation > n - 1)
     --(counts.test >= counts.validation ? counts.test : counts.validation);
   return counts;

@@ -27,8 +27,8 @@ struct SplitShares {
 
 // The side of each item, in their order. A recording's place depends on its name and the seed: recordings added later
 // move no other one, but for the balance below. Speakers with at least three recordings (groups count once) have at
-// least one in each split whose share is not 0; the rest are pooled and treated so together; two recordings in all
-// give one to validation, a single one trains.
+// least one, and at most one and a half times its share, in each split whose share is not 0; the rest are pooled and
+// treated so together; two recordings in all give one to validation, a single one trains.
 [[nodiscard]] std::vector<Split> split_recordings(std::span<const SplitItem> items, const SplitShares& shares);
 
 // A list file: lines "train NAME", "validation NAME" or "test NAME", '#' begins a comment line, names may hold blanks.

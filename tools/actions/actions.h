@@ -3,6 +3,7 @@
 #pragma once
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
+#include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
 namespace melisma {
@@ -10,6 +11,7 @@ namespace melisma {
 // One function a computing command. Each returns the exit code, or throws Error (never across the library boundary: the
 // table's functions are wrapped by guarded_action).
 struct EngineActions {
+  int (*prepare)(const PrepareOptions& options);
   int (*engine_info)(const EngineInfoOptions& options);
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);

@@ -6,12 +6,16 @@
 
 namespace melisma {
 
+std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
 
 inline constexpr std::array kCommands{
+    Command{"prepare", "recordings become a dataset: clips, features, held-out splits", define_prepare},
+    Command{"dataset", "what is in a dataset, and which there are", define_dataset},
     Command{"train", "a recipe and a dataset become a run: checkpoints, numbers, a voice", define_train},
     Command{"convert", "a recording, or a folder of them, in another voice", define_convert},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},

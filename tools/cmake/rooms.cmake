@@ -21,7 +21,7 @@ melisma_library(eval/metrics TORCH DEPS base config audio signal sets features s
 melisma_library(eval/suites TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
 # Training.
-melisma_library(train/prepare TORCH DEPS base config audio signal sets features)
+melisma_library(train/prepare DEPS base config audio sets HEADERS_OF features)
 melisma_library(train/engine TORCH DEPS base config weights layers statistics)
 melisma_library(train/tasks TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
@@ -32,8 +32,8 @@ melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF e
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
        tasks runs report)
-melisma_library(tools/cli DEPS base config audio sets runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
-  HEADERS_OF signal weights rvc features convert suites prepare engine tasks actions)
+melisma_library(tools/cli DEPS base config audio sets prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
+  HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
 add_library(melisma_engine_library SHARED tools/actions/engine/engine_library.cc)

@@ -5,6 +5,7 @@
 extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* melisma_engine_actions() {
   using melisma::guarded;
   static constexpr melisma::EngineActions actions{
+      .prepare = guarded<melisma::prepare_with_features>,
       .engine_info = guarded<melisma::engine_info>,
       .convert = guarded<melisma::convert>,
       .train = guarded<melisma::train>,

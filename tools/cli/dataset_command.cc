@@ -1,0 +1,179 @@
+// `melisma dataset info|list`: what is in a dataset, answered without Torch.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "data/sets/dataset.h"
+#include "data/sets/dataset_json.h"
+#include "data/sets/hdf5_file.h"
+#include "tools/base/error.h"
+#include "tools/base/format.h"
+#include "tools/base/table.h"
+#include "tools/cli/commands.h"
+
+namespace melisma {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr std::array kSplits{Split::train, Split::validation, Split::test};
+
+std::vector<std::string> dataset_names(const fs::path& folder) {
+  std::vector<std::string> names;
+  if (!fs::is_directory(folder)) return names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".h5") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// A dataset by its name in the workspace, or by the path of its file.
+fs::path dataset_path(const std::string& name, const fs::path& workspace) {
+  const auto folder = workspace / "datasets";
+  if (const auto by_name = folder / (name + ".h5"); fs::exists(by_name)) return by_name;
+  if (fs::exists(name)) return name;
+  const auto known = dataset_names(folder);
+  if (known.empty()) {
+    fail(ErrorKind::data, "there is no dataset '{}'; '{}' holds none yet: make one with melisma prepare", name,
+         folder.string());
+  }
+  throw Error(ErrorKind::data, unknown_name_message("dataset", name, known));
+}
+
+struct SplitFacts {
+  std::set<std::string> recordings;
+  std::int64_t n_clips = 0;
+  double seconds = 0;
+};
+
+std::map<Split, SplitFacts> facts_by_split(const Dataset& dataset) {
+  std::map<Split, SplitFacts> facts;
+  for (const auto& clip : dataset.clips()) {
+    auto& of = facts[clip.split];
+    of.recordings.insert(clip.recording);
+    ++of.n_clips;
+    of.seconds += static_cast<double>(clip.length) / static_cast<double>(dataset.sample_rate_hz());
+  }
+  return facts;
+}
+
+nlohmann::ordered_json json_of(const Dataset& dataset) {
+  nlohmann::ordered_json json;
+  json["path"] = dataset.path().string();
+  json["bytes"] = fs::file_size(dataset.path());
+  json["tool_version"] = dataset.tool_version();
+  json["sample_rate_hz"] = dataset.sample_rate_hz();
+  json["content_hash"] = dataset.content_hash();
+  json["split_hash"] = dataset.split_hash();
+  json["parameters"] = nlohmann::ordered_json::parse(dataset.parameters(), nullptr, false);
+  json["speakers"] = dataset.speakers();
+  json["splits"] = nlohmann::ordered_json::object();
+  auto facts = facts_by_split(dataset);
+  for (const auto split : kSplits) {
+    json["splits"][std::string(name_of(split))] = {{"recordings", facts[split].recordings.size()},
+                                                   {"clips", facts[split].n_clips},
+                                                   {"seconds", facts[split].seconds}};
+  }
+  json["features"] = nlohmann::ordered_json::array();
+  for (const auto& key : dataset.feature_sets()) json["features"].push_back(json_of(key));
+  json["recordings"] = nlohmann::ordered_json::array();
+  for (const auto& row : dataset.recordings()) json["recordings"].push_back(json_of(row));
+  json["test_openings"] = nlohmann::ordered_json::array();
+  for (const auto& entry : dataset.ledger()) {
+    json["test_openings"].push_back(
+        {{"time_utc", entry.time_utc}, {"command", entry.command}, {"model_hash", entry.model_hash}});
+  }
+  return json;
+}
+
+void print_text(const Dataset& dataset) {
+  fmt::print("dataset     {} ({})\n", dataset.path().string(), format_bytes(fs::file_size(dataset.path())));
+  fmt::print("rate        {} Hz\n", dataset.sample_rate_hz());
+  fmt::print("content     {}\nsplit       {}\n", dataset.content_hash(), dataset.split_hash());
+  std::string speakers;
+  for (const auto& speaker : dataset.speakers()) speakers += (speakers.empty() ? "" : ", ") + speaker;
+  fmt::print("speakers    {}\n", speakers);
+  auto facts = facts_by_split(dataset);
+  for (const auto split : kSplits) {
+    const auto& of = facts[split];
+    fmt::print("{:<12}{} recordings, {} clips, {}\n", name_of(split), of.recordings.size(), of.n_clips,
+               format_seconds(of.seconds));
+  }
+  for (const auto& key : dataset.feature_sets()) fmt::print("features    {} {}\n", key.kind, key.parameters);
+  std::map<std::string, int> fates;
+  for (const auto& row : dataset.recordings()) ++fates[row.fate];
+  for (const auto& [fate, count] : fates) fmt::print("files       {} {}\n", count, fate);
+  const auto ledger = dataset.ledger();
+  fmt::print("test split opened {} times\n", ledger.size());
+  for (const auto& entry : ledger) fmt::print("  {}  {}  {}\n", entry.time_utc, entry.command, entry.model_hash);
+}
+
+void list_datasets(const fs::path& workspace, bool json) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto& name : dataset_names(workspace / "datasets")) {
+    const auto path = workspace / "datasets" / (name + ".h5");
+    try {
+      const auto dataset = Dataset::open(path);
+      double seconds = 0;
+      for (const auto& [split, facts] : facts_by_split(dataset)) seconds += facts.seconds;
+      rows.push_back({{"name", name},
+                      {"sample_rate_hz", dataset.sample_rate_hz()},
+                      {"speakers", dataset.speakers().size()},
+                      {"clips", dataset.clips().size()},
+                      {"seconds", seconds},
+                      {"bytes", fs::file_size(path)}});
+    } catch (const Error& error) {
+      rows.push_back({{"name", name}, {"problem", error.message()}});
+    }
+  }
+  if (json) {
+    fmt::print("{}\n", rows.dump(2));
+    return;
+  }
+  if (rows.empty()) fmt::print("no datasets in '{}'; make one with melisma prepare\n", workspace.string());
+  for (const auto& row : rows) {
+    if (row.contains("problem")) {
+      fmt::print("{:<20}  {}\n", row["name"].get<std::string>(), row["problem"].get<std::string>());
+    } else {
+      fmt::print("{:<20}  {} Hz  {} speakers  {} clips  {}  {}\n", row["name"].get<std::string>(),
+                 row["sample_rate_hz"].get<int>(), row["speakers"].get<int>(), row["clips"].get<int>(),
+                 format_seconds(row["seconds"].get<double>()), format_bytes(row["bytes"].get<std::uint64_t>()));
+    }
+  }
+}
+
+struct DatasetArguments {
+  std::string name;
+  bool json = false;
+};
+
+}  // namespace
+
+std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global) {
+  auto arguments = std::make_shared<DatasetArguments>();
+  app.require_subcommand(1);
+  auto* info = app.add_subcommand("info", "what one dataset holds");
+  info->add_option("dataset", arguments->name, "name in the workspace, or path of the file")->required();
+  info->add_flag("--json", arguments->json, "print JSON");
+  auto* list = app.add_subcommand("list", "the datasets of the workspace");
+  list->add_flag("--json", arguments->json, "print JSON");
+  return [arguments, info, &global] {
+    if (!info->parsed()) {
+      list_datasets(global.workspace, arguments->json);
+      return 0;
+    }
+    const auto dataset = Dataset::open(dataset_path(arguments->name, global.workspace));
+    if (arguments->json) {
+      fmt::print("{}\n", json_of(dataset).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    } else {
+      print_text(dataset);
+    }
+    return 0;
+  };
+}
+
+}  // namespace melisma

@@ -1,0 +1,96 @@
+#include <CLI/CLI.hpp>
+#include <array>
+#include <memory>
+
+#include "tools/base/error.h"
+#include "tools/base/table.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/engine_library.h"
+#include "tools/config/config.h"
+#include "train/prepare/prepare_and_report.h"
+
+namespace melisma {
+namespace {
+
+constexpr std::array kDatasetRatesHz{32000, 40000, 48000};
+
+struct PrepareArguments {
+  PrepareOptions options;
+  std::string name;
+  std::optional<std::filesystem::path> config_file;
+  std::vector<std::string> set;
+  std::string pitch, content;  // method or "none"; empty = as configured
+};
+
+// A name becomes a file name: nothing that would leave the folder.
+void check_name(const std::string& name) {
+  if (name.empty() || name.find('/') != std::string::npos || name.starts_with(".")) {
+    fail(ErrorKind::usage, "--name '{}' cannot name a file; use letters, digits, '-' and '_'", name);
+  }
+}
+
+// A feature option: "none" switches the kind off, a method chooses it.
+void add_feature_setting(const std::string& kind, const std::string& method, std::vector<std::string>& settings) {
+  if (method.empty()) return;
+  settings.push_back(fmt::format("with_{}={}", kind, method != "none"));
+  if (method != "none") settings.push_back(fmt::format("{}.method={}", kind, method));
+}
+
+int run_prepare(PrepareArguments& arguments, const GlobalOptions& global) {
+  check_name(arguments.name);
+  auto& request = arguments.options.request;
+  add_feature_setting("pitch", arguments.pitch, arguments.set);
+  add_feature_setting("content", arguments.content, arguments.set);
+  auto schema = schema_of(request.config);
+  configure(schema, arguments.config_file, arguments.set);
+  const auto rate = request.config.sample_rate_hz;
+  if (std::find(kDatasetRatesHz.begin(), kDatasetRatesHz.end(), rate) == kDatasetRatesHz.end()) {
+    fail(ErrorKind::config, "sample_rate_hz {} is no rate of a voice model; choose 32000, 40000 or 48000", rate);
+  }
+  request.dataset = global.workspace / "datasets" / (arguments.name + ".h5");
+  request.cache = global.workspace / "cache" / "prepare";
+  request.tool_version = MELISMA_VERSION;
+  request.threads = global.threads;
+  // Without features nothing needs Torch, whose library takes longer to open than a minute of audio to prepare.
+  if (!request.config.with_pitch && !request.config.with_content) return prepare_and_report(arguments.options, {});
+  return engine(global).prepare(arguments.options);
+}
+
+// An option that is short for --set KEY=VALUE.
+void add_setting(CLI::App& app, const std::string& option, const std::string& key, const std::string& help,
+                 PrepareArguments& arguments) {
+  app.add_option_function<std::string>(
+      option, [key, &arguments](const std::string& value) { arguments.set.push_back(key + "=" + value); }, help);
+}
+
+}  // namespace
+
+std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) {
+  auto arguments = std::make_shared<PrepareArguments>();
+  auto& request = arguments->options.request;
+  app.add_option("recordings", request.recordings, "folder of recordings; each sub-folder is a speaker")->required();
+  app.add_option("--name", arguments->name, "name of the dataset")->required();
+  add_setting(app, "--sample-rate", "sample_rate_hz", "32000, 40000 or 48000 Hz (default 40000)", *arguments);
+  add_setting(app, "--slicing", "slicing.mode", "automatic, simple or skip (default automatic)", *arguments);
+  add_setting(app, "--window", "slicing.windows", "applio (3.0 s) or webui (3.7 s) (default applio)", *arguments);
+  app.add_option_function<std::string>(
+         "--highpass",
+         [held = arguments.get()](const std::string& value) {
+           held->set.push_back(std::string("highpass=") + (value == "on" ? "true" : "false"));
+         },
+         "on or off: remove rumble below 48 Hz (default on)")
+      ->check(CLI::IsMember({"on", "off"}));
+  add_setting(app, "--normalise", "normalise", "pre, post or none (default post)", *arguments);
+  app.add_option("--pitch", arguments->pitch, "pyin, yin or none (default pyin)");
+  app.add_option("--content", arguments->content, "cepstral or none (default cepstral)");
+  app.add_option("--split", request.split_list, "file of lines 'train|validation|test PATH'");
+  add_setting(app, "--seed", "seed", "chooses which recordings are held out (default 0)", *arguments);
+  add_setting(app, "--storage", "storage", "int16 or float32 (default int16)", *arguments);
+  app.add_option("--config", arguments->config_file, "TOML file of settings (see melisma config explain prepare)");
+  app.add_option("--set", arguments->set, "one setting: key=value")->take_all();
+  app.add_flag("--force", request.force, "replace a dataset of that name that holds something else");
+  app.add_flag("--json", arguments->options.json, "print JSON");
+  return [arguments, &global] { return run_prepare(*arguments, global); };
+}
+
+}  // namespace melisma

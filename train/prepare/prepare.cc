@@ -1,0 +1,197 @@
+#include "train/prepare/prepare.h"
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <set>
+
+#include "data/audio/fate.h"
+#include "data/sets/dataset_writer.h"
+#include "data/sets/split.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/error.h"
+#include "tools/base/hash.h"
+#include "tools/base/stop.h"
+#include "train/prepare/assemble.h"
+#include "train/prepare/cut_recording.h"
+#include "train/prepare/parallel.h"
+#include "train/prepare/sources.h"
+
+namespace melisma {
+namespace fs = std::filesystem;
+namespace {
+
+// Changes with the code that makes parts: parts of another version are not taken up.
+constexpr std::string_view kPartVersion = "part 1";
+constexpr std::int64_t kScratchSamples = 64'000'000;  // in memory, all threads together: 256 MB
+
+void make_folder(const fs::path& folder) {
+  std::error_code problem;
+  fs::create_directories(folder, problem);
+  if (problem) {
+    fail(ErrorKind::device, "cannot make the folder '{}': {}; name another --workspace", folder.string(),
+         problem.message());
+  }
+}
+
+// The bytes of a file, read in pieces; nothing if it cannot be read.
+std::optional<std::string> hash_of_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  ContentHasher hasher;
+  std::vector<char> piece(1 << 20);
+  while (file) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    hasher.add(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount()))));
+  }
+  if (!file.eof()) return std::nullopt;
+  return hasher.hex();
+}
+
+struct CutResult {
+  std::vector<Part> parts;
+  std::vector<fs::path> paths;
+  std::int64_t n_reused = 0;
+};
+
+// Each source's part, from the cache where it holds one of the same file and settings.
+CutResult cut_all(const PrepareRequest& request, const std::vector<SourceFile>& sources, int threads,
+                  EventSink& events) {
+  const auto parameters = cutting_parameters(request.config);
+  const auto memory = kScratchSamples / threads;
+  CutResult result{std::vector<Part>(sources.size()), std::vector<fs::path>(sources.size()), 0};
+  std::mutex mutex;
+  std::size_t n_done = 0;
+  const auto work = [&](std::size_t i) {
+    const auto file_hash = hash_of_file(sources[i].path).value_or("unreadable " + sources[i].name);
+    const auto key = content_hash(fmt::format("{}\n{}\n{}", kPartVersion, file_hash, parameters));
+    const auto folder = request.cache / key.substr(0, 2);
+    make_folder(folder);
+    result.paths[i] = folder / (key + ".part");
+    auto found = read_part(result.paths[i]);
+    const bool is_reused = found.has_value();
+    result.parts[i] =
+        is_reused ? *std::move(found) : cut_recording(sources[i].path, request.config, result.paths[i], memory);
+    const std::lock_guard lock(mutex);
+    result.n_reused += is_reused ? 1 : 0;
+    events.receive(ProgressEvent{
+        "cutting recordings", static_cast<double>(++n_done), static_cast<double>(sources.size()), "files", {}});
+  };
+  if (!for_each_parallel(sources.size(), threads, work)) {
+    throw Error::interrupted(stop_requested(),
+                             fmt::format("stopped with {} of {} recordings cut; the same command continues from here",
+                                         n_done, sources.size()));
+  }
+  return result;
+}
+
+// A recording whose samples another one (earlier by name) has too is left out.
+void leave_out_copies(const std::vector<SourceFile>& sources, std::vector<Part>& parts) {
+  std::map<std::string, std::size_t> first_with;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].is_kept) continue;
+    const auto [first, is_new] = first_with.emplace(parts[i].sound_hash, i);
+    if (is_new) continue;
+    parts[i].fate = name_of(Fate::duplicate);
+    parts[i].detail = "the same samples as " + sources[first->second].name;
+    parts[i].is_kept = false;
+  }
+}
+
+std::vector<std::int64_t> find_groups(const std::vector<Part>& parts) {
+  std::vector<Fingerprint> prints(parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].is_kept) prints[i] = parts[i].fingerprint;
+  }
+  return duplicate_groups(prints);
+}
+
+std::vector<SplitItem> items_of(const std::vector<SourceFile>& sources, const std::vector<std::int64_t>& groups) {
+  std::vector<SplitItem> items;
+  for (std::size_t i = 0; i < sources.size(); ++i) items.push_back({sources[i].name, sources[i].speaker, groups[i]});
+  return items;
+}
+
+// The side of every source; only kept ones take part in the draw.
+std::vector<Split> choose_sides(const PrepareRequest& request, const std::vector<SourceFile>& sources,
+                                const std::vector<Part>& parts, const std::vector<std::int64_t>& groups,
+                                std::span<const SplitListEntry> list) {
+  const auto items = items_of(sources, groups);
+  if (request.split_list) return split_by_list(items, list, request.split_list->string());
+  std::vector<SplitItem> kept;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (parts[i].is_kept) kept.push_back(items[i]);
+  }
+  const auto& config = request.config;
+  const auto drawn = split_recordings(kept, {.validation = config.validation_share,
+                                             .test = config.test_share,
+                                             .seed = static_cast<std::uint64_t>(config.seed)});
+  std::vector<Split> sides(items.size(), Split::train);
+  for (std::size_t i = 0, k = 0; i < items.size(); ++i) {
+    if (parts[i].is_kept) sides[i] = drawn[k++];
+  }
+  return sides;
+}
+
+// Wrong names in a list are said before any work is done.
+std::vector<SplitListEntry> read_list(const PrepareRequest& request, const std::vector<SourceFile>& sources) {
+  if (!request.split_list) return {};
+  auto list = read_split_list(*request.split_list);
+  const std::vector<std::int64_t> no_groups(sources.size(), -1);
+  (void)split_by_list(items_of(sources, no_groups), list, request.split_list->string());
+  return list;
+}
+
+void warn_about_splits(const std::vector<PreparedRecording>& kept, EventSink& events) {
+  std::set<Split> filled;
+  for (const auto& recording : kept) filled.insert(recording.split);
+  if (!filled.contains(Split::train)) {
+    fail(ErrorKind::data, "no usable recording is on the train side of the split; change the list");
+  }
+  for (const auto split : {Split::validation, Split::test}) {
+    if (filled.contains(split)) continue;
+    warn(events, fmt::format("the {} split is empty: {} usable recording{} cannot fill all three (a recording is never "
+                             "parted); add recordings",
+                             name_of(split), kept.size(), kept.size() == 1 ? "" : "s"));
+  }
+}
+
+}  // namespace
+
+int PrepareReport::exit_code() const {
+  const bool any_failed = std::any_of(recordings.begin(), recordings.end(), [](const RecordingRow& row) {
+    return row.fate == name_of(Fate::unreadable) || row.fate == name_of(Fate::non_finite);
+  });
+  const bool any_kept =
+      std::any_of(recordings.begin(), recordings.end(), [](const RecordingRow& row) { return row.n_clips > 0; });
+  return any_failed || !any_kept ? 3 : 0;
+}
+
+PrepareReport prepare(const PrepareRequest& request, std::span<const FeatureMaker> makers, EventSink& events) {
+  install_stop_handlers();
+  const int threads = request.threads > 0 ? request.threads : n_usable_processors();
+  const auto storage = wave_storage_named(request.config.storage);
+  const auto sources = find_sources(request.recordings);
+  const auto list = read_list(request, sources);
+  make_folder(request.cache);
+  make_folder(request.dataset.parent_path());
+
+  auto cut = cut_all(request, sources, threads, events);
+  leave_out_copies(sources, cut.parts);
+  const auto groups = find_groups(cut.parts);
+  Assembly assembly = assemble(sources, cut.parts, cut.paths, groups, request.config);
+  if (assembly.recordings.empty()) return report_of(assembly, request, "nothing usable");
+  place(assembly, choose_sides(request, sources, cut.parts, groups, list));
+  warn_about_splits(assembly.recordings, events);
+  cut.parts.clear();
+
+  check_target(assembly, request);
+  const auto blocks =
+      make_features(assembly.recordings, makers, request.config.sample_rate_hz, storage, threads, events);
+  auto report = report_of(assembly, request, write(assembly, request, makers, events));
+  report.n_parts_reused = cut.n_reused;
+  report.n_blocks_reused = blocks.found;
+  report.n_blocks_made = blocks.made;
+  return report;
+}
+
+}  // namespace melisma

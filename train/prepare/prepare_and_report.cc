@@ -1,0 +1,22 @@
+#include "train/prepare/prepare_and_report.h"
+
+#include <fmt/format.h>
+
+#include "tools/base/console_sink.h"
+#include "train/prepare/report.h"
+
+namespace melisma {
+
+int prepare_and_report(const PrepareOptions& options, std::span<const FeatureMaker> features) {
+  ConsoleSink console;
+  const auto report = prepare(options.request, features, console);
+  console.flush();
+  if (options.json) {
+    fmt::print("{}\n", json_of(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  } else {
+    fmt::print("{}", text_of(report));
+  }
+  return report.exit_code();
+}
+
+}  // namespace melisma
