@@ -52,6 +52,25 @@ TEST(GoldenPitch, PyinDecidesAsLibrosa) {
   }
 }
 
+TEST(GoldenPitch, YinFindsLibrosasPeriods) {
+  const auto audio = testing::golden_files("rvc", "f0_classic", ".safetensors");
+  const auto found = testing::golden_files("yin", "f0_yin", ".safetensors");
+  if (!found.has_topic || !audio.has_topic) GTEST_SKIP() << "no fixtures";
+  const auto signals = GoldenFile::load(audio.files.front());
+  for (const auto& file : found.files) {
+    const auto golden = GoldenFile::load(file);
+    for (const auto& [name, f0] : golden.tensors) {
+      SCOPED_TRACE(name);
+      const auto frames = yin(golden_audio(signals, name.substr(0, name.find('.'))), {});
+      ASSERT_EQ(frames.size(), f0.values.size());
+      for (std::size_t t = 0; t < frames.size(); ++t) {
+        const auto relative = frames[t].has_dip ? 1e-6 : 1e-3;  // between flat neighbours rounding moves the bottom
+        EXPECT_NEAR(frames[t].f0_hz, f0.values[t], relative * f0.values[t]) << "frame " << t;
+      }
+    }
+  }
+}
+
 TEST(Pyin, ReadsATonesPitchWithinHalfACent) {
   for (const double hz : {82.4, 220.0, 440.0, 987.8}) {
     const auto frames = pyin(tone(hz, 16000), {});
