@@ -3,6 +3,7 @@
 #pragma once
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
+#include "tools/actions/evaluate_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
@@ -15,6 +16,7 @@ struct EngineActions {
   int (*engine_info)(const EngineInfoOptions& options);
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);
+  int (*evaluate)(const EvaluateOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -12,6 +12,8 @@ std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_evaluate(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_report(CLI::App& app, const GlobalOptions& global);
 
 inline constexpr std::array kCommands{
     Command{"prepare", "recordings become a dataset: clips, features, held-out splits", define_prepare},
@@ -20,6 +22,8 @@ inline constexpr std::array kCommands{
     Command{"convert", "a recording, or a folder of them, in another voice", define_convert},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
+    Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},
+    Command{"report", "one self-contained page about one or more runs", define_report},
 };
 
 // Parses argv and runs the command; returns the exit code.

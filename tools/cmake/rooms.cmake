@@ -27,7 +27,7 @@ melisma_library(train/tasks TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
 # Experiments.
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
-melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine)
+melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <set>
 
+#include "tests/support/golden.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -16,15 +17,16 @@ namespace {
 
 constexpr int64_t kTestRate = 40000;
 
-// A buzz of ten harmonics, one second.
+// A buzz of ten harmonics over a faint hiss, one second.
 std::vector<float> buzz(double f0_hz, double gain = .3, double seconds = 1) {
   std::vector<float> wave(static_cast<std::size_t>(seconds * kTestRate));
+  testing::Lcg hiss(7);
   for (std::size_t i = 0; i < wave.size(); ++i) {
     double sum = 0;
     for (int h = 1; h <= 10; ++h) {
       sum += std::sin(2 * std::numbers::pi * f0_hz * h * static_cast<double>(i) / kTestRate) / h;
     }
-    wave[i] = static_cast<float>(gain * sum);
+    wave[i] = static_cast<float>(gain * (sum + .02 * hiss.next()));
   }
   return wave;
 }

@@ -9,6 +9,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .engine_info = guarded<melisma::engine_info>,
       .convert = guarded<melisma::convert>,
       .train = guarded<melisma::train>,
+      .evaluate = guarded<melisma::evaluate>,
   };
   return &actions;
 }
