@@ -111,8 +111,8 @@ std::string legend(const Chart& chart) {
   if (chart.series.size() < 2) return {};
   std::string html = R"(<ul class="legend">)";
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
-    html += fmt::format(R"(<li><span class="swatch" style="background:var(--series-{})"></span>{}</li>)", i % kColours,
-                        html_escaped(chart.series[i].name));
+    html += fmt::format(R"html(<li><span class="swatch" style="background:var(--series-{})"></span>{}</li>)html",
+                        i % kColours, html_escaped(chart.series[i].name));
   }
   return html + "</ul>";
 }

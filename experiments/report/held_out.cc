@@ -26,9 +26,9 @@ std::string mean_cell(const Json& summary) {
 
 std::string left_out_note(const Json& evaluation) {
   std::string notes;
-  for (const auto& candidate : evaluation.value("candidates", Json::array())) {
-    for (const auto& [metric, summary] : candidate.value("metrics", Json::object()).items()) {
-      for (const auto& [why, count] : summary.value("left_out", Json::object()).items()) {
+  for (const auto& candidate : json_part(evaluation, "candidates")) {
+    for (const auto& [metric, summary] : json_part(candidate, "metrics").items()) {
+      for (const auto& [why, count] : json_part(summary, "left_out").items()) {
         notes += fmt::format("<li>{} of {}: {} clips left out ({})</li>", html_escaped(metric),
                              html_escaped(candidate.value("name", "")), count.dump(), html_escaped(why));
       }
@@ -46,15 +46,15 @@ std::string metric_head(const std::string& name, const Json& metric) {
 }
 
 std::string means_table(const Json& evaluation) {
-  const auto candidates = evaluation.value("candidates", Json::array());
+  const auto candidates = json_part(evaluation, "candidates");
   std::vector<std::vector<std::string>> rows{{"metric"}};
   for (const auto& candidate : candidates) {
     rows[0].push_back(fmt::format(R"(<abbr title="{}">{}</abbr>)", html_escaped(candidate.value("summary", "")),
                                   html_escaped(candidate.value("name", ""))));
   }
-  for (const auto& [name, metric] : evaluation.value("metrics", Json::object()).items()) {
+  for (const auto& [name, metric] : json_part(evaluation, "metrics").items()) {
     std::vector<std::string> row{metric_head(name, metric)};
-    for (const auto& candidate : candidates) row.push_back(mean_cell(candidate["metrics"].value(name, Json::object())));
+    for (const auto& candidate : candidates) row.push_back(mean_cell(json_part(json_part(candidate, "metrics"), name)));
     rows.push_back(std::move(row));
   }
   return html_table(rows, "Mean over recordings with its 95 % bootstrap interval");
@@ -78,7 +78,7 @@ std::string difference_bar(const Json& difference) {
 std::string differences_table(const Json& evaluation) {
   std::vector<std::vector<std::string>> rows{
       {"metric", "against", "difference", "of the baseline", "-100 % &hellip; +100 %", "p, Holm", ""}};
-  for (const auto& difference : evaluation.value("differences", Json::array())) {
+  for (const auto& difference : json_part(evaluation, "differences")) {
     const bool is_better = difference.value("is_better", false);
     rows.push_back(
         {html_escaped(difference.value("metric", "")), html_escaped(difference.value("baseline", "")),
@@ -91,7 +91,7 @@ std::string differences_table(const Json& evaluation) {
 }
 
 std::string openings_note(const Json& evaluation) {
-  const auto openings = evaluation.value("test_openings", Json::array());
+  const auto openings = json_part(evaluation, "test_openings");
   if (openings.empty()) return R"(<p class="quiet">The test split of this dataset has never been opened.</p>)";
   std::vector<std::vector<std::string>> rows{{"when", "command", "model"}};
   for (const auto& opening : openings) {
@@ -115,13 +115,13 @@ std::string held_out_section(const RunRecord& record) {
                        html_escaped(record.run.name()));
   }
   for (const auto& evaluation : record.evaluations) {
-    const auto model = evaluation.value("model", Json::object());
+    const auto model = json_part(evaluation, "model");
     html += fmt::format(
         R"(<h4>{}: {} split, {} clips of {} recordings, {:.0f} s</h4><p class="quiet">Resynthesised from content and )"
         R"(pitch alone, as conversion does; noise seed {}.</p>)",
         html_escaped(model.value("label", "")), html_escaped(evaluation.value("split", "")),
-        evaluation.value("n_clips", 0), evaluation.value("recordings", Json::array()).size(),
-        number_at(evaluation, "seconds"), evaluation.value("noise_seed", 0));
+        evaluation.value("n_clips", 0), json_part(evaluation, "recordings").size(), number_at(evaluation, "seconds"),
+        evaluation.value("noise_seed", 0));
     html +=
         means_table(evaluation) + differences_table(evaluation) + left_out_note(evaluation) + openings_note(evaluation);
   }

@@ -45,9 +45,9 @@ std::string sound_figure(const std::string& label, const fs::path& file) {
 std::string listening_section(const RunRecord& record) {
   std::string html;
   for (const auto& evaluation : record.evaluations) {
-    for (const auto& example : evaluation.value("examples", Json::array())) {
+    for (const auto& example : json_part(evaluation, "examples")) {
       std::string figures;
-      for (const auto& sound : example.value("sounds", Json::array())) {
+      for (const auto& sound : json_part(example, "sounds")) {
         const auto file = fs::path(evaluation.value("_folder", "")) / sound.value("file", "");
         if (fs::exists(file)) figures += sound_figure(sound.value("label", ""), file);
       }

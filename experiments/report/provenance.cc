@@ -30,6 +30,24 @@ void flatten(const Json& json, const std::string& path, std::vector<std::vector<
   }
 }
 
+// Plain values of a report and of the objects in it, one level deep: what fits a table's cells.
+using PlainValues = std::vector<std::pair<std::string, std::string>>;
+
+PlainValues plain_values(const Json& report) {
+  PlainValues values;
+  for (const auto& [key, value] : report.items()) {
+    if (key.starts_with("_") || key.ends_with("_hash") || value.is_array()) continue;
+    if (!value.is_object()) {
+      values.emplace_back(key, cell_of(value));
+      continue;
+    }
+    for (const auto& [inner, plain] : value.items()) {
+      if (!plain.is_structured() && !inner.ends_with("_hash")) values.emplace_back(key + " " + inner, cell_of(plain));
+    }
+  }
+  return values;
+}
+
 std::string sentence_of(const RunRecord& record) {
   const auto& status = record.status;
   auto text = fmt::format("<p><b>{}</b>: {}", html_escaped(record.run.name()), html_escaped(status.state));
@@ -41,7 +59,7 @@ std::string sentence_of(const RunRecord& record) {
   }
   const auto metric = watched_metric(record);
   for (const auto& evaluation : record.evaluations) {
-    for (const auto& difference : evaluation.value("differences", Json::array())) {
+    for (const auto& difference : json_part(evaluation, "differences")) {
       if (difference.value("metric", "") != metric || !difference["low"].is_number()) continue;
       const double scale = difference.value("relative_percent", 0.0) / difference.value("mean", 1.0);
       const double a = difference.value("low", 0.0) * scale, b = difference.value("high", 0.0) * scale;
@@ -64,12 +82,11 @@ std::string summary_section(const std::vector<RunRecord>& records) {
 
 std::string exports_section(const std::vector<Json>& exports) {
   if (exports.empty()) return {};
-  // Columns are the plain values of the reports, in the order in which they first come.
-  std::vector<std::string> columns;
+  std::vector<PlainValues> reports;
+  std::vector<std::string> columns;  // in the order in which they first come
   for (const auto& report : exports) {
-    for (const auto& [key, value] : report.items()) {
-      const bool is_plain = !value.is_structured() && !key.starts_with("_");
-      if (is_plain && std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
+    for (const auto& [key, cell] : reports.emplace_back(plain_values(report))) {
+      if (std::find(columns.begin(), columns.end(), key) == columns.end()) columns.push_back(key);
     }
   }
   std::vector<std::vector<std::string>> rows{{"report"}};
@@ -77,9 +94,13 @@ std::string exports_section(const std::vector<Json>& exports) {
     std::replace(column.begin(), column.end(), '_', ' ');
     rows[0].push_back(html_escaped(column));
   }
-  for (const auto& report : exports) {
-    std::vector<std::string> row{html_escaped(report.value("_file", ""))};
-    for (const auto& column : columns) row.push_back(report.contains(column) ? cell_of(report[column]) : "");
+  for (std::size_t i = 0; i < exports.size(); ++i) {
+    std::vector<std::string> row{html_escaped(exports[i].value("_file", ""))};
+    for (const auto& column : columns) {
+      const auto found =
+          std::find_if(reports[i].begin(), reports[i].end(), [&](const auto& p) { return p.first == column; });
+      row.push_back(found == reports[i].end() ? "" : found->second);
+    }
     rows.push_back(std::move(row));
   }
   std::string html = "<h3>Exported weights</h3>" + html_table(rows, "Size, fidelity and speed against fp32");
@@ -106,7 +127,7 @@ std::string provenance_section(const RunRecord& record) {
       }
     }
     rows.push_back({fmt::format("<code>evaluation.{}.model</code>", html_escaped(evaluation.value("split", ""))),
-                    "<code>" + html_escaped(evaluation.value("model", Json::object()).dump()) + "</code>"});
+                    "<code>" + html_escaped(json_part(evaluation, "model").dump()) + "</code>"});
   }
   return fmt::format(
       "<h3>Provenance</h3><details><summary>Commit, command line, data, versions, hardware</summary>{}"

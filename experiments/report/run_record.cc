@@ -40,8 +40,19 @@ RunRecord read_run_record(Run run) {
   std::stable_sort(record.evaluations.begin(), record.evaluations.end(), [](const Json& a, const Json& b) {
     return a.value("split", "") == "test" && b.value("split", "") != "test";
   });
-  record.exports = json_files_in(record.run.folder() / "exports");
+  const auto models = record.run.folder().parent_path().parent_path() / "models";
+  for (auto& json : json_files_in(models)) {
+    const auto file = json["_file"].get<std::string>();
+    if (file.starts_with(record.run.name()) && file.ends_with(".quality.json"))
+      record.exports.push_back(std::move(json));
+  }
   return record;
+}
+
+const Json& json_part(const Json& json, const std::string& key) {
+  static const Json kNothing = Json::object();
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  return found == json.end() ? kNothing : *found;
 }
 
 std::string watched_metric(const RunRecord& record) {

@@ -35,6 +35,9 @@ struct RunRecord {
 [[nodiscard]] std::string exports_section(const std::vector<nlohmann::ordered_json>& exports);
 [[nodiscard]] std::string provenance_section(const RunRecord& record);
 
+// What `json` holds under `key`; an empty object where it holds nothing, or is no object. A reference into `json`.
+[[nodiscard]] const nlohmann::ordered_json& json_part(const nlohmann::ordered_json& json, const std::string& key);
+
 // A table whose first row is the head. Cells are HTML.
 [[nodiscard]] std::string html_table(const std::vector<std::vector<std::string>>& rows, std::string_view caption);
 
