@@ -26,10 +26,10 @@ struct Frame {
   }
   [[nodiscard]] bool is_empty() const { return !(x_low <= x_high); }
   // Room around the data; a constant gets a range of its own.
-  void widen() {
+  void widen(bool has_ring) {
     if (x_low == x_high) x_low -= .5, x_high += .5;
     const double room = y_low == y_high ? std::max(std::abs(y_low) * .05, 1e-6) : (y_high - y_low) * .07;
-    y_low -= room, y_high += room;
+    y_low -= (has_ring ? 2.6 : 1) * room, y_high += room;  // a ring's words stand below it
   }
   [[nodiscard]] double px(double x) const { return kLeft + (x - x_low) / (x_high - x_low) * (width - kLeft - kRight); }
   [[nodiscard]] double py(double y) const {
@@ -46,7 +46,7 @@ Frame frame_of(const Chart& chart) {
   }
   if (frame.is_empty()) return frame;
   for (const auto& mark : chart.marks) frame.hold(mark.x, mark.is_ring ? mark.y : frame.y_low);
-  frame.widen();
+  frame.widen(std::any_of(chart.marks.begin(), chart.marks.end(), [](const auto& mark) { return mark.is_ring; }));
   frame.width = chart.width, frame.height = chart.height;
   return frame;
 }
@@ -98,9 +98,9 @@ std::string drawn(const ChartMark& mark, const Frame& frame) {
   const double shift = is_right ? -6 : 6;
   if (mark.is_ring) {
     const double y = frame.py(mark.y);
-    return fmt::format(R"(<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="7"/><text class="mark" text-anchor="{}" )"
-                       R"(x="{:.1f}" y="{:.1f}">{}</text>)",
-                       x, y, anchor, x + 2 * shift, std::max(y - 10, kTop + 8), html_escaped(mark.label));
+    return fmt::format(R"(<circle class="ring" cx="{0:.1f}" cy="{1:.1f}" r="7"/><text class="mark" text-anchor="{2}" )"
+                       R"(x="{3:.1f}" y="{4:.1f}">{5}</text>)",
+                       x, y, anchor, x + (is_right ? 7 : -7), y + 23, html_escaped(mark.label));
   }
   return fmt::format(R"(<line class="rule" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/><text class="mark" )"
                      R"(text-anchor="{3}" x="{4:.1f}" y="{5:.1f}">{6}</text>)",

@@ -29,7 +29,7 @@ struct Chart {
   std::string x_label;  // "step"
   std::vector<ChartSeries> series;
   std::vector<ChartMark> marks;
-  int width = 640, height = 260;  // of the drawing; the page scales it
+  int width = 1000, height = 300;  // of the drawing; the page scales it
 };
 
 // A <figure> with caption and legend. Colours are the CSS variables --series-0 ... --series-5, so that the page's theme

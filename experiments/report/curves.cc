@@ -56,7 +56,7 @@ void add_decisions(const RunRecord& record, std::vector<ChartMark>& marks) {
 
 // Held-out score by epoch, with the same on training clips where the run measured it.
 Chart held_out_chart(const RunRecord& record, const TaggedSeries& by_epoch, const std::string& metric) {
-  Chart chart{.title = fmt::format("Held-out {} by epoch", metric), .x_label = "epoch", .height = 300};
+  Chart chart{.title = fmt::format("Held-out {} by epoch", metric), .x_label = "epoch"};
   const auto held_out = by_epoch.series.find("validation/" + metric);
   if (held_out != by_epoch.series.end()) {
     auto series = held_out->second;
@@ -85,7 +85,7 @@ std::string small_charts(const TaggedSeries& tagged, std::string_view prefix, co
   std::string html;
   for (const auto& tag : tagged.tags) {
     if (!tag.starts_with(prefix) || tag == left_out) continue;
-    Chart chart{.title = after_slash(tag), .x_label = std::string(x_label), .width = 420, .height = 200};
+    Chart chart{.title = after_slash(tag), .x_label = std::string(x_label), .width = 340, .height = 190};
     chart.series.push_back(tagged.series.at(tag));
     chart.series.back().has_dots = chart.series.back().points.size() < 60;
     html += to_svg(chart);
@@ -112,7 +112,7 @@ std::string curves_section(const RunRecord& record) {
 std::string comparison_section(const std::vector<RunRecord>& records) {
   if (records.size() < 2) return {};
   const auto metric = watched_metric(records.front());
-  Chart chart{.title = fmt::format("Held-out {} of every run", metric), .x_label = "epoch", .height = 320};
+  Chart chart{.title = fmt::format("Held-out {} of every run", metric), .x_label = "epoch"};
   for (const auto& record : records) {
     auto tagged = series_of(record, true);
     const auto found = tagged.series.find("validation/" + metric);
