@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
@@ -130,12 +131,11 @@ double RvcTask::mel_distance_of(const std::vector<Clip>& clips, std::int64_t ste
   file.weights = generator_.state_dict();
   file.sample_rate_hz = settings_.model.sample_rate_hz;
   const auto voice = Voice::load(file);
-  const auto mel = vocoder_mel(settings_.model);
   double sum = 0;
   for (std::size_t i = 0; i < clips.size(); ++i) {
     const auto recorded = dataset_->wave(clips[i]);
     const auto made = voice.resynthesize(*dataset_, clips[i], {.noise_seed = settings_.validation.noise_seed});
-    sum += at::l1_loss(log_mel(as_row(made), mel), log_mel(as_row(recorded), mel)).item<double>();
+    sum += log_mel_distance(as_row(made)[0], as_row(recorded)[0], settings_.model.sample_rate_hz);  // as in kMetrics
     if (events == nullptr || static_cast<std::int64_t>(i) >= settings_.validation.samples) continue;
     const auto tag = fmt::format("validation/{}", i);
     events->receive(AudioEvent{tag + "/made", step, settings_.model.sample_rate_hz, made});
