@@ -184,9 +184,7 @@ class ArchiveFile {
   void finish(const std::filesystem::path& path) {
     file_.close();
     note_error();
-    if (error_ == 0) return;
-    fail(ErrorKind::device, "cannot write '{}': {}", path.string(),
-         error_ == ENOSPC ? "the disk is full; free space or name another folder" : std::strerror(error_));
+    if (error_ != 0) fail_to_write(path, error_);
   }
 
  private:

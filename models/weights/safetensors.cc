@@ -137,9 +137,7 @@ SafetensorsFile read_mapped(const MappedFile& file) {
 }
 
 void check_written(const std::ofstream& file, const std::filesystem::path& path) {
-  if (file) return;
-  fail(ErrorKind::device, "cannot write '{}': {}", path.string(),
-       errno == ENOSPC ? "the disk is full; free space or name another folder" : std::strerror(errno));
+  if (!file) fail_to_write(path, errno);
 }
 
 std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }

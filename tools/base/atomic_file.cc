@@ -33,10 +33,6 @@ std::string advice_for(int code) {
   }
 }
 
-[[noreturn]] void fail_write(const fs::path& path, int code) {
-  fail(ErrorKind::device, "cannot write '{}': {}", path.string(), advice_for(code));
-}
-
 class FileHandle {
  public:
   FileHandle(const fs::path& path, int flags) : descriptor_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
@@ -59,7 +55,7 @@ class FileHandle {
 
 void sync_path(const fs::path& path, int flags) {
   FileHandle handle(path, flags);
-  if (handle.get() < 0 || ::fsync(handle.get()) != 0) fail_write(path, errno);
+  if (handle.get() < 0 || ::fsync(handle.get()) != 0) fail_to_write(path, errno);
 }
 
 void sync_parent(const fs::path& path) {
@@ -75,23 +71,27 @@ fs::path temporary_name(const fs::path& path) {
 
 void write_all(const fs::path& path, std::span<const std::byte> content) {
   FileHandle file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  if (file.get() < 0) fail_write(path, errno);
+  if (file.get() < 0) fail_to_write(path, errno);
   std::size_t done = 0;
   while (done < content.size()) {
     const ssize_t written = ::write(file.get(), content.data() + done, content.size() - done);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_write(path, errno);
+    if (written < 0) fail_to_write(path, errno);
     done += static_cast<std::size_t>(written);
   }
-  if (const int code = file.close(); code != 0) fail_write(path, code);
+  if (const int code = file.close(); code != 0) fail_to_write(path, code);
 }
 
 void move_into_place(const fs::path& temporary, const fs::path& path) {
-  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_write(path, errno);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) fail_to_write(path, errno);
   sync_parent(path);
 }
 
 }  // namespace
+
+void fail_to_write(const fs::path& path, int code) {
+  fail(ErrorKind::device, "cannot write '{}': {}", path.string(), advice_for(code));
+}
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> content) {
   write_file_atomically(path, [&](const fs::path& temporary) { write_all(temporary, content); });
@@ -119,7 +119,7 @@ void write_folder_atomically(const fs::path& path, const std::function<void(cons
   std::error_code ignored;
   fs::remove_all(temporary, ignored);
   try {
-    if (::mkdir(temporary.c_str(), 0755) != 0) fail_write(path, errno);
+    if (::mkdir(temporary.c_str(), 0755) != 0) fail_to_write(path, errno);
     fill(temporary);
     for (const auto& entry : fs::recursive_directory_iterator(temporary)) {
       if (entry.is_regular_file()) sync_path(entry.path(), O_RDONLY);

@@ -23,6 +23,9 @@ void write_file_atomically(const std::filesystem::path& path,
 void write_folder_atomically(const std::filesystem::path& path,
                              const std::function<void(const std::filesystem::path& temporary)>& fill);
 
+// Throws Error(device): cannot write `path`, the cause `code` (an errno), and what to do about it.
+[[noreturn]] void fail_to_write(const std::filesystem::path& path, int code);
+
 // The whole content of a file; throws Error(data) with the cause.
 [[nodiscard]] std::string read_file(const std::filesystem::path& path);
 
