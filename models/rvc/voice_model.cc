@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/weights/quantize.h"
 #include "models/weights/weight_norm.h"
 #include "tools/base/error.h"
 #include "tools/config/config.h"
@@ -102,7 +103,7 @@ std::unique_ptr<Synthesizer> build_synthesizer(const ModelFile& file) {
   const SynthesizerForm form{.posterior = has_part(file.weights, "enc_q."),
                              .weight_norm = !file.weights.contains("dec.ups.0.weight")};
   auto network = std::make_unique<Synthesizer>(config.network, form);
-  network->load(file.weights);
+  network->load(dequantized(file).weights);
   return network;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "models/rvc/voice_file.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -40,7 +41,7 @@ ModelSource find_model(const fs::path& workspace, const std::string& name, std::
 }
 
 ModelFile load_model(const fs::path& workspace, const std::string& name, std::string_view which) {
-  return read_model(find_model(workspace, name, which).file);
+  return read_rvc_voice(find_model(workspace, name, which).file);
 }
 
 }  // namespace melisma

@@ -1,0 +1,210 @@
+#include "models/rvc/tensor_shapes.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <string>
+
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace tensor_shapes_detail {
+namespace {
+
+constexpr std::int64_t kPitchBins = 256, kRelativePositions = 21, kWaveNetKernel = 5, kFlowLayers = 3;
+
+// Adds shapes under names; the tensors are one zero, expanded.
+class ShapeList {
+ public:
+  explicit ShapeList(bool weight_norm) : weight_norm_(weight_norm) {}
+  StateDict shapes;
+
+  void tensor(const std::string& name, at::IntArrayRef shape) { shapes.add(name, zero_.expand(shape)); }
+
+  // Linear, convolution: weight [out, in, ...] and bias [out].
+  void layer(const std::string& name, at::IntArrayRef shape, bool bias = true) {
+    tensor(name + ".weight", shape);
+    if (bias) tensor(name + ".bias", shape.front());
+  }
+
+  // The same under weight norm; n_bias outputs (a transposed convolution's are its second dimension).
+  void normed(const std::string& name, at::IntArrayRef shape, std::int64_t n_bias) {
+    tensor(name + ".bias", n_bias);
+    if (!weight_norm_) return tensor(name + ".weight", shape);
+    tensor(name + ".weight_g", {shape[0], 1, 1});
+    tensor(name + ".weight_v", shape);
+  }
+
+  // Gated convolutions: `width` channels, `layers` of them.
+  void wave_net(const std::string& name, std::int64_t width, std::int64_t layers, std::int64_t speaker) {
+    normed(name + ".cond_layer", {2 * width * layers, speaker, 1}, 2 * width * layers);
+    for (std::int64_t i = 0; i < layers; ++i) {
+      normed(fmt::format("{}.in_layers.{}", name, i), {2 * width, width, kWaveNetKernel}, 2 * width);
+      const auto out = i + 1 < layers ? 2 * width : width;
+      normed(fmt::format("{}.res_skip_layers.{}", name, i), {out, width, 1}, out);
+    }
+  }
+
+ private:
+  bool weight_norm_;
+  at::Tensor zero_ = at::zeros({});
+};
+
+void add_text_encoder(ShapeList& list, const RvcConfig& c) {
+  const auto h = c.hidden_channels;
+  list.layer("enc_p.emb_phone", {h, c.content_channels});
+  if (c.use_f0) list.tensor("enc_p.emb_pitch.weight", {kPitchBins, h});
+  for (std::int64_t i = 0; i < c.n_layers; ++i) {
+    const auto attention = fmt::format("enc_p.encoder.attn_layers.{}", i);
+    for (const auto* part : {".emb_rel_k", ".emb_rel_v"}) {
+      list.tensor(attention + part, {1, kRelativePositions, h / c.n_heads});
+    }
+    for (const auto* part : {".conv_q", ".conv_k", ".conv_v", ".conv_o"}) list.layer(attention + part, {h, h, 1});
+    for (const auto* norm : {"norm_layers_1", "norm_layers_2"}) {
+      list.tensor(fmt::format("enc_p.encoder.{}.{}.gamma", norm, i), h);
+      list.tensor(fmt::format("enc_p.encoder.{}.{}.beta", norm, i), h);
+    }
+    const auto forward = fmt::format("enc_p.encoder.ffn_layers.{}", i);
+    list.layer(forward + ".conv_1", {c.filter_channels, h, c.kernel_size});
+    list.layer(forward + ".conv_2", {h, c.filter_channels, c.kernel_size});
+  }
+  list.layer("enc_p.proj", {2 * c.inter_channels, h, 1});
+}
+
+void add_decoder(ShapeList& list, const RvcConfig& c) {
+  const auto initial = c.upsample_initial_channels;
+  if (c.use_f0) list.layer("dec.m_source.l_linear", {1, 1});
+  list.layer("dec.conv_pre", {initial, c.inter_channels, 7});
+  list.layer("dec.cond", {initial, c.speaker_channels, 1});
+  const auto n_stages = c.upsample_rates.size(), n_blocks = c.resblock_kernels.size();
+  auto remaining = c.hop;  // samples the output of a stage still becomes
+  for (std::size_t stage = 0; stage < n_stages; ++stage) {
+    const auto in = initial >> stage, out = decoder_channels(c, stage);
+    remaining /= c.upsample_rates[stage];
+    list.normed(fmt::format("dec.ups.{}", stage), {in, out, c.upsample_kernels[stage]}, out);
+    const auto kernel = remaining > 1 ? 2 * remaining - remaining % 2 : 1;
+    if (c.use_f0) list.layer(fmt::format("dec.noise_convs.{}", stage), {out, 1, kernel});
+    for (std::size_t block = 0; block < n_blocks; ++block) {
+      for (const auto* half : {"convs1", "convs2"}) {
+        for (std::size_t i = 0; i < c.resblock_dilations.size(); ++i) {
+          list.normed(fmt::format("dec.resblocks.{}.{}.{}", stage * n_blocks + block, half, i),
+                      {out, out, c.resblock_kernels[block]}, out);
+        }
+      }
+    }
+  }
+  list.layer("dec.conv_post", {1, decoder_channels(c, n_stages - 1), 7}, /*bias=*/false);
+}
+
+// Reads sizes off the tensors of a file.
+class ShapeReader {
+ public:
+  explicit ShapeReader(const StateDict& weights) : weights_(weights) {}
+
+  [[nodiscard]] bool has(const std::string& name) const { return weights_.contains(name); }
+
+  // Size of dimension `d` of a tensor with `rank` dimensions; X.weight stands for X.weight_v too.
+  [[nodiscard]] std::int64_t size(const std::string& name, std::int64_t rank, std::int64_t d) const {
+    const auto& found = has(name) ? weights_.at(name) : weights_.at(name + "_v");
+    if (found.dim() != rank || found.numel() == 0) {
+      fail(ErrorKind::checkpoint, "'{}' is [{}]; that is not the weight of an RVC voice", name,
+           fmt::join(found.sizes(), ","));
+    }
+    return found.size(d);
+  }
+
+  // How many of <before>0<after>, <before>1<after>, ... there are.
+  [[nodiscard]] std::int64_t count(std::string_view before, std::string_view after) const {
+    std::int64_t n = 0;
+    while (has(fmt::format("{}{}{}", before, n, after)) || has(fmt::format("{}{}{}_v", before, n, after))) ++n;
+    return n;
+  }
+
+ private:
+  const StateDict& weights_;
+};
+
+// The tools' configuration with these decoder kernels: sizes of sound and rates come from it.
+RvcConfig configuration_with_kernels(const std::vector<std::int64_t>& kernels,
+                                     const std::vector<std::int64_t>& source_kernels) {
+  for (const auto& row : kRvcConfigs) {
+    const auto config = row.make();
+    if (config.upsample_kernels != kernels) continue;
+    std::vector<std::int64_t> expected;
+    auto remaining = config.hop;
+    for (const auto rate : config.upsample_rates) {
+      remaining /= rate;
+      expected.push_back(remaining > 1 ? 2 * remaining : 1);
+    }
+    if (source_kernels.empty() || expected == source_kernels) return config;
+  }
+  fail(ErrorKind::checkpoint,
+       "its decoder has upsampling kernels [{}] and source kernels [{}], which no RVC configuration has",
+       fmt::join(kernels, ","), fmt::join(source_kernels, ","));
+}
+
+}  // namespace
+}  // namespace tensor_shapes_detail
+
+StateDict rvc_tensor_shapes(const RvcConfig& c, const SynthesizerForm& form) {
+  using namespace tensor_shapes_detail;
+  ShapeList list(form.weight_norm);
+  add_text_encoder(list, c);
+  add_decoder(list, c);
+  if (form.posterior) {
+    list.layer("enc_q.pre", {c.hidden_channels, c.spectrum_bins(), 1});
+    list.wave_net("enc_q.enc", c.hidden_channels, c.posterior_layers, c.speaker_channels);
+    list.layer("enc_q.proj", {2 * c.inter_channels, c.hidden_channels, 1});
+  }
+  for (const int i : {0, 2, 4, 6}) {
+    const auto flow = fmt::format("flow.flows.{}", i);
+    list.layer(flow + ".pre", {c.hidden_channels, c.inter_channels / 2, 1});
+    list.wave_net(flow + ".enc", c.hidden_channels, kFlowLayers, c.speaker_channels);
+    list.layer(flow + ".post", {c.inter_channels / 2, c.hidden_channels, 1});
+  }
+  list.tensor("emb_g.weight", {c.speakers, c.speaker_channels});
+  return std::move(list.shapes);
+}
+
+RvcConfig rvc_config_of_shapes(const StateDict& weights) {
+  const tensor_shapes_detail::ShapeReader shapes(weights);
+  const auto n_stages = shapes.count("dec.ups.", ".weight");
+  const auto n_resblocks = shapes.count("dec.resblocks.", ".convs1.0.weight");
+  if (n_stages == 0 || n_resblocks == 0 || n_resblocks % n_stages != 0) {
+    fail(ErrorKind::checkpoint, "its decoder is not that of an RVC voice: {} upsampling stages, {} residual blocks",
+         n_stages, n_resblocks);
+  }
+  std::vector<std::int64_t> kernels, source_kernels;
+  for (std::int64_t i = 0; i < n_stages; ++i) {
+    kernels.push_back(shapes.size(fmt::format("dec.ups.{}.weight", i), 3, 2));
+    const auto source = fmt::format("dec.noise_convs.{}.weight", i);
+    if (shapes.has(source)) source_kernels.push_back(shapes.size(source, 3, 2));
+  }
+  auto config = tensor_shapes_detail::configuration_with_kernels(kernels, source_kernels);
+  config.use_f0 = shapes.has("enc_p.emb_pitch.weight");
+  config.content_channels = shapes.size("enc_p.emb_phone.weight", 2, 1);
+  config.hidden_channels = shapes.size("enc_p.emb_phone.weight", 2, 0);
+  config.inter_channels = shapes.size("dec.conv_pre.weight", 3, 1);
+  config.upsample_initial_channels = shapes.size("dec.conv_pre.weight", 3, 0);
+  config.filter_channels = shapes.size("enc_p.encoder.ffn_layers.0.conv_1.weight", 3, 0);
+  config.kernel_size = shapes.size("enc_p.encoder.ffn_layers.0.conv_1.weight", 3, 2);
+  config.n_layers = shapes.count("enc_p.encoder.ffn_layers.", ".conv_1.weight");
+  config.n_heads = config.hidden_channels / shapes.size("enc_p.encoder.attn_layers.0.emb_rel_k", 3, 2);
+  config.speakers = shapes.size("emb_g.weight", 2, 0);
+  config.speaker_channels = shapes.size("emb_g.weight", 2, 1);
+  config.resblock_kernels.clear();
+  for (std::int64_t i = 0; i < n_resblocks / n_stages; ++i) {
+    config.resblock_kernels.push_back(shapes.size(fmt::format("dec.resblocks.{}.convs1.0.weight", i), 3, 2));
+  }
+  if (shapes.has("enc_q.pre.weight")) {
+    config.n_fft = config.window = 2 * (shapes.size("enc_q.pre.weight", 3, 1) - 1);
+    config.posterior_layers = shapes.count("enc_q.enc.in_layers.", ".weight");
+  }
+  check_config(config);
+  return config;
+}
+
+std::int64_t rvc_output_axis(std::string_view name) { return name.starts_with("dec.ups.") ? 1 : 0; }
+
+}  // namespace melisma

@@ -1,0 +1,20 @@
+// Names and shapes of a synthesizer's tensors without building one: to check a file before, or without, loading it.
+#pragma once
+#include "models/rvc/config.h"
+#include "models/rvc/synthesizer.h"
+#include "models/weights/state_dict.h"
+
+namespace melisma {
+
+// The state dict of Synthesizer(config, form) in names and shapes; the tensors hold one number each and need no memory.
+[[nodiscard]] StateDict rvc_tensor_shapes(const RvcConfig& config, const SynthesizerForm& form);
+
+// The configuration that `weights` (complete or extracted, folded or not) must have been made with. Rates and
+// spectrogram come from the RVC tools' configurations, told by kernels. Throws
+// Error(checkpoint) naming the first tensor that is missing or odd, or that the kernels are of no known configuration.
+[[nodiscard]] RvcConfig rvc_config_of_shapes(const StateDict& weights);
+
+// Which axis of `name` has the output channels: 1 for the decoder's transposed convolutions, else 0.
+[[nodiscard]] std::int64_t rvc_output_axis(std::string_view name);
+
+}  // namespace melisma

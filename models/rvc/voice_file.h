@@ -1,0 +1,36 @@
+// RVC voices in the files of other programs: from Applio's and RVC-WebUI's .pth to a model file, and back.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "models/rvc/voice_model.h"
+#include "models/weights/model_file.h"
+#include "models/weights/pickle_value.h"
+
+namespace melisma {
+
+// Of a foreign voice model or training checkpoint the family, configuration and sample rate are worked out from its
+// 18-item list or its shapes; a native file says them itself. Every tensor's shape is checked against them. Throws
+// Error(checkpoint) saying what is missing or does not fit. Reads no tensor's values.
+[[nodiscard]] ModelFile as_rvc_voice(ModelFile file);
+
+// read_model and as_rvc_voice, weights as floats (int8 undone) and checked to be finite: a voice ready to be built.
+[[nodiscard]] ModelFile read_rvc_voice(const std::filesystem::path& path);
+
+// Throws Error(checkpoint) naming the tensor if any holds NaN or infinity.
+void check_finite(const std::string& name, const at::Tensor& tensor);
+
+// "v1" for 256 content channels, "v2" for 768; Error(usage) for others, which the RVC tools cannot run.
+[[nodiscard]] std::string rvc_tool_version(const RvcConfig& config);
+
+// The 18-item list [bins, 32, inter, ..., sample rate] as JSON; what the RVC tools call config.
+[[nodiscard]] std::string rvc_tool_config(const RvcConfig& config);
+
+// The contents of a voice-model .pth that Applio and RVC-WebUI read: weight, config, info, sr, f0, version and what
+// Applio adds. `tensors` are the weights, weight norm unfolded; `name` is the model's name in it, `created` an ISO
+// time.
+[[nodiscard]] PickleValue rvc_tool_voice(const ModelFile& model, std::vector<TensorToWrite> tensors,
+                                         const std::string& name, const std::string& created);
+
+}  // namespace melisma

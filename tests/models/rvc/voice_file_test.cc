@@ -1,0 +1,138 @@
+#include "models/rvc/voice_file.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "models/rvc/tensor_shapes.h"
+#include "models/weights/pth_file.h"
+#include "models/weights/weight_norm.h"
+#include "tests/support/golden.h"
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace {
+namespace fs = std::filesystem;
+using melisma::testing::golden_files;
+using melisma::testing::golden_folder;
+using melisma::testing::load_json;
+using melisma::testing::TemporaryFolder;
+
+std::string voice_refusal(const fs::path& path) {
+  try {
+    (void)read_rvc_voice(path);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
+    return error.message();
+  }
+  return "no error";
+}
+
+TEST(TensorShapes, AreThoseOfTheNetworkInEveryConfigurationAndForm) {
+  for (const auto& row : kRvcConfigs) {
+    auto config = row.make();
+    config.inter_channels = config.hidden_channels = 8;
+    config.filter_channels = 12;
+    config.speaker_channels = 4;
+    config.upsample_initial_channels = 64;
+    config.posterior_layers = 3;
+    for (const bool use_f0 : {true, false}) {
+      for (const bool posterior : {true, false}) {
+        for (const bool weight_norm : {true, false}) {
+          config.use_f0 = use_f0;
+          const SynthesizerForm form{.posterior = posterior, .weight_norm = weight_norm};
+          const auto difference = Synthesizer(config, form).state_dict().difference_to(rvc_tensor_shapes(config, form));
+          EXPECT_TRUE(difference.empty()) << row.name << ": " << difference.summary();
+        }
+      }
+    }
+  }
+}
+
+TEST(TensorShapes, GiveTheConfigurationOfEveryCheckpointBack) {
+  for (const auto& row : kRvcConfigs) {
+    auto config = row.make();
+    config.speakers = 7;
+    for (const bool weight_norm : {true, false}) {
+      const auto shapes = rvc_tensor_shapes(config, {.posterior = true, .weight_norm = weight_norm});
+      EXPECT_EQ(rvc_config_of_shapes(shapes), config) << row.name;
+    }
+  }
+}
+
+TEST(GoldenVoiceFile, ReadsTheVoicesOfBothToolsAndKnowsTheirConfiguration) {
+  const auto found = golden_files("rvc/files", "voice_", ".pth");
+  if (!found.has_topic) GTEST_SKIP();
+  const auto expected = load_json(golden_folder("rvc/files") / "expected.json");
+  for (const auto& path : found.files) {
+    SCOPED_TRACE(path.filename());
+    const auto file = read_rvc_voice(path);
+    const auto network = rvc_voice_config(file).network;
+    EXPECT_EQ(file.sample_rate_hz, 40000);
+    EXPECT_EQ(network.content_channels, 768);
+    EXPECT_EQ(network.speakers, 2);
+    EXPECT_EQ(nlohmann::json::parse(rvc_tool_config(network)), expected[path.filename().string()]["config"]);
+    EXPECT_EQ(build_synthesizer(file)->config(), network);
+  }
+}
+
+TEST(GoldenVoiceFile, WorksOutTheConfigurationOfTrainingCheckpoints) {
+  for (const auto* name : {"G_train_applio.pth", "G_train_webui_nostate.pth"}) {
+    const auto path = golden_folder("rvc/files") / name;
+    if (!fs::exists(path)) GTEST_SKIP();
+    const auto file = read_rvc_voice(path);
+    const auto network = rvc_voice_config(file).network;
+    EXPECT_EQ(file.epoch, 7);
+    EXPECT_EQ(network.n_fft, 32);
+    EXPECT_EQ(network.upsample_rates, (std::vector<std::int64_t>{10, 10, 2, 2}));
+    EXPECT_EQ(build_synthesizer(file)->config(), network);
+  }
+}
+
+TEST(GoldenVoiceFile, SaysWhatIsWrongWithDamagedVoices) {
+  const auto topic = golden_folder("rvc/files");
+  if (!fs::exists(topic)) GTEST_SKIP();
+  EXPECT_EQ(voice_refusal(topic / "bad_no_config.pth"),
+            "it has no 'config', without which a voice model says nothing of its rates");
+  EXPECT_EQ(voice_refusal(topic / "bad_nan.pth"),
+            "'dec.conv_pre.weight' holds NaN: the weights are damaged or training diverged");
+  EXPECT_EQ(voice_refusal(topic / "bad_missing_key.pth"),
+            "its tensors are not those of its configuration: 1 tensor is missing ('dec.conv_pre.weight')");
+  EXPECT_EQ(voice_refusal(topic / "bad_shape.pth"),
+            "its tensors are not those of its configuration: 'enc_p.proj.weight' is [9,4,1] in the file but [8,4,1] in "
+            "the model");
+  EXPECT_EQ(voice_refusal(topic / "D_train_applio_nostate.pth"),
+            "it holds no RVC voice: it is a discriminator (D file); the generator (G file) is expected");
+}
+
+TEST(GoldenVoiceFile, WritesWhatItReads) {
+  const auto path = golden_folder("rvc/files") / "voice_applio.pth";
+  if (!fs::exists(path)) GTEST_SKIP();
+  const auto file = read_rvc_voice(path);
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : file.weights) {
+    tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), [tensor = tensor] { return tensor; }});
+  }
+  const TemporaryFolder folder;
+  write_pth(folder / "again.pth", rvc_tool_voice(file, tensors, "tiny", "2026-11-21T00:00:00"));
+  const auto again = read_rvc_voice(folder / "again.pth");
+  EXPECT_EQ(again.config, file.config);
+  EXPECT_EQ(again.layout, "applio");
+  for (const auto& [name, tensor] : file.weights) EXPECT_TRUE(at::equal(tensor, again.weights.at(name))) << name;
+  const auto contents = nlohmann::json::parse(again.contents);
+  EXPECT_EQ(contents["config"], nlohmann::json::parse(file.contents)["config"]);
+  EXPECT_EQ(contents["version"], "v2");
+  EXPECT_EQ(contents["epoch"], 7);
+  EXPECT_EQ(contents["sr"], 40000);
+  EXPECT_EQ(contents["f0"], 1);
+}
+
+TEST(VoiceFile, VoicesTheToolsCannotRunAreNotWrittenForThem) {
+  RvcConfig config;
+  config.content_channels = 40;
+  EXPECT_THROW((void)rvc_tool_version(config), Error);
+}
+
+}  // namespace
+}  // namespace melisma
