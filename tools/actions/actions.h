@@ -4,6 +4,7 @@
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
+#include "tools/actions/extract_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
@@ -14,6 +15,7 @@ namespace melisma {
 struct EngineActions {
   int (*prepare)(const PrepareOptions& options);
   int (*engine_info)(const EngineInfoOptions& options);
+  int (*extract)(const ExtractOptions& options);
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);
   int (*evaluate)(const EvaluateOptions& options);

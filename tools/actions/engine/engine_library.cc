@@ -7,6 +7,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
   static constexpr melisma::EngineActions actions{
       .prepare = guarded<melisma::prepare_with_features>,
       .engine_info = guarded<melisma::engine_info>,
+      .extract = guarded<melisma::extract>,
       .convert = guarded<melisma::convert>,
       .train = guarded<melisma::train>,
       .evaluate = guarded<melisma::evaluate>,

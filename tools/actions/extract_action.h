@@ -1,0 +1,45 @@
+// `melisma extract`: the voice of a run or of a checkpoint file as one file for others, smaller where asked.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace melisma {
+
+struct ExtractOptions {
+  std::filesystem::path workspace;
+  std::string source;                  // run, run folder, checkpoint folder, or a .safetensors / .pth file
+  std::string epoch;                   // "best", "last" or a number; empty = best, the only choice for a file
+  std::string dtype = "fp32";          // row of kExtractTypes
+  std::string format = "safetensors";  // row of kExtractFormats
+  bool fold = false;                   // fold weight norm into plain weights
+  std::filesystem::path output;        // empty = <workspace>/models/<name>
+  std::string dataset;                 // for the quality report; empty = the run's own
+  std::int64_t report_clips = 8;       // held-out clips compared; 0 = all
+  bool json = false;
+};
+
+struct ExtractType {
+  std::string_view name, summary;
+};
+inline constexpr std::array<ExtractType, 4> kExtractTypes{{
+    {"fp32", "as trained"},
+    {"fp16", "half the size, about 75 dB from fp32"},
+    {"bf16", "half the size, range of fp32, about 50 dB"},
+    {"int8", "a quarter of the size; a scale for each output channel, layers under 30 dB stay fp16"},
+}};
+
+struct ExtractFormat {
+  std::string_view name, summary;
+};
+inline constexpr std::array<ExtractFormat, 2> kExtractFormats{{
+    {"safetensors", "native: mapped, with configuration and provenance"},
+    {"pth", "voice model for Applio and RVC-WebUI"},
+}};
+
+// Writes the model file and, for fp16, bf16 and int8, <output>.quality.json beside it. Throws Error otherwise.
+int extract(const ExtractOptions& options);
+
+}  // namespace melisma
