@@ -133,8 +133,9 @@ YinFrame pick(std::span<const double> d, std::span<const double> correlation, co
   if (!has_dip) best = std::min_element(d.begin(), d.end()) - d.begin();
   const auto period = static_cast<double>(config.min_lag() + best) + parabolic_offset(d, best);
   const auto rate = static_cast<double>(config.sample_rate_hz);
+  const bool is_silent = !has_dip && at(best) == 0;  // nothing differs from nothing
   return {static_cast<float>(rate / period), static_cast<float>(rate / refined_period(correlation, best, config)),
-          static_cast<float>(at(best)), has_dip};
+          is_silent ? 1 : static_cast<float>(at(best)), has_dip};
 }
 
 }  // namespace

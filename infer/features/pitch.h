@@ -52,7 +52,7 @@ struct PitchMethod {
 };
 inline constexpr std::array<PitchMethod, 2> kPitchMethods{{
     {"pyin", "probabilistic YIN: candidates of every threshold, decoded by Viterbi; as librosa's", &pitch_by_pyin},
-    {"yin", "YIN: first dip of the difference function, unvoiced where none is deep; three times as fast",
+    {"yin", "YIN: the first deep dip of the difference function, frame by frame; twice as fast, voicing less sure",
      &pitch_by_yin},
 }};
 
