@@ -55,30 +55,50 @@ class ScaleDiscriminator final : public SubDiscriminator {
   Owned<Conv1d> post_;
 };
 
+// A convolution along positions as one matrix product: x [B, P, H, in] -> [B, P, H', out].
+at::Tensor convolve_positions(const Conv2d& convolution, const at::Tensor& x, std::int64_t kernel,
+                              std::int64_t stride) {
+  const auto margin = (kernel - 1) / 2;
+  const auto windows = at::constant_pad_nd(x, {0, 0, margin, margin}).unfold(2, kernel, stride);  // [B, P, H', in, k]
+  const auto rows = windows.transpose(3, 4).flatten(3);                                           // [B, P, H', k in]
+  const auto weight = convolution.weight().squeeze(3).transpose(1, 2).flatten(1);                 // [out, k in]
+  return at::linear(rows, weight, convolution.bias());
+}
+
 // Convolutions over every p-th sample.
 class PeriodDiscriminator final : public SubDiscriminator {
  public:
-  PeriodDiscriminator(std::int64_t period, std::int64_t divisor) : period_(period) {
+  PeriodDiscriminator(std::int64_t period, std::int64_t divisor, PeriodLayout layout)
+      : period_(period), layout_(layout) {
     constexpr std::array<std::int64_t, 5> kWidths{32, 128, 512, 1024, 1024};
     std::int64_t in = 1;
     for (std::size_t i = 0; i < kWidths.size(); ++i) {
       const auto out = std::max<std::int64_t>(1, kWidths[i] / divisor);
       convolutions_.push_back(make_child<Conv2d>("convs." + std::to_string(i), in, out,
-                                                 Conv2dOptions{.kernel_height = 5,
-                                                               .stride_height = i + 1 < kWidths.size() ? 3 : 1,
-                                                               .padding_height = 2,
+                                                 Conv2dOptions{.kernel_height = kKernel,
+                                                               .stride_height = stride_of(i),
+                                                               .padding_height = (kKernel - 1) / 2,
                                                                .weight_norm = true}));
       in = out;
     }
-    post_ = make_child<Conv2d>("conv_post", in, 1,
-                               Conv2dOptions{.kernel_height = 3, .padding_height = 1, .weight_norm = true});
+    post_ = make_child<Conv2d>(
+        "conv_post", in, 1,
+        Conv2dOptions{.kernel_height = kPostKernel, .padding_height = (kPostKernel - 1) / 2, .weight_norm = true});
   }
 
   Judgement judge(const at::Tensor& wave) const override {
-    Judgement judgement;
     const auto missing = (period_ - wave.size(2) % period_) % period_;
-    auto x = missing == 0 ? wave : at::reflection_pad1d(wave, {0, missing});
-    x = x.view({x.size(0), 1, x.size(2) / period_, period_});
+    const auto padded = missing == 0 ? wave : at::reflection_pad1d(wave, {0, missing});
+    const auto planes = padded.view({padded.size(0), 1, padded.size(2) / period_, period_});  // [B, 1, H, P]
+    return layout_ == PeriodLayout::planes ? judge_planes(planes) : judge_matrices(planes.permute({0, 3, 2, 1}));
+  }
+
+ private:
+  static constexpr std::int64_t kKernel = 5, kPostKernel = 3;
+  static constexpr std::int64_t stride_of(std::size_t layer) { return layer < 4 ? 3 : 1; }
+
+  [[nodiscard]] Judgement judge_planes(at::Tensor x) const {
+    Judgement judgement;
     for (const auto& convolution : convolutions_) {
       x = (*convolution)(x);
       judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
@@ -88,8 +108,21 @@ class PeriodDiscriminator final : public SubDiscriminator {
     return judgement;
   }
 
- private:
+  // Features are handed out as [B, C, H, P] views, whatever lies in memory.
+  [[nodiscard]] Judgement judge_matrices(at::Tensor x) const {
+    Judgement judgement;
+    const auto as_planes = [](const at::Tensor& t) { return t.permute({0, 3, 2, 1}); };
+    for (std::size_t i = 0; i < convolutions_.size(); ++i) {
+      x = convolve_positions(*convolutions_[i], x, kKernel, stride_of(i));
+      judgement.features.push_back(as_planes(x = at::leaky_relu(x, kJudgeSlope)));
+    }
+    judgement.features.push_back(as_planes(convolve_positions(*post_, x, kPostKernel, 1)));
+    judgement.logits = judgement.features.back().flatten(1);
+    return judgement;
+  }
+
   std::int64_t period_;
+  PeriodLayout layout_;
   std::vector<Owned<Conv2d>> convolutions_;
   Owned<Conv2d> post_;
 };
@@ -171,14 +204,14 @@ Judgements detached(const Judgements& judgements) {
   return copy;
 }
 
-Discriminator::Discriminator(const RvcDiscriminatorConfig& config) {
+Discriminator::Discriminator(const RvcDiscriminatorConfig& config, PeriodLayout layout) {
   const auto add = [&]<class Part>(Owned<Part> part) {
     child("discriminators." + std::to_string(parts_.size()), static_cast<Module&>(*part));
     parts_.push_back(std::move(part));
   };
   add(std::make_unique<ScaleDiscriminator>(config.scale_divisor));
   for (const auto period : periods_of(config.version)) {
-    add(std::make_unique<PeriodDiscriminator>(period, config.period_divisor));
+    add(std::make_unique<PeriodDiscriminator>(period, config.period_divisor, layout));
   }
   if (config.version != "v3") return;
   using Resolution = SpectrumDiscriminator::Resolution;

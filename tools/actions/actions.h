@@ -1,6 +1,7 @@
 // What computing commands do once their options are parsed. The program is Torch-free: it reaches these functions
 // through the one table that libmelisma_engine.so exports. Option structs and this header include no Torch.
 #pragma once
+#include "tools/actions/bench_action.h"
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
@@ -16,6 +17,7 @@ struct EngineActions {
   int (*prepare)(const PrepareOptions& options);
   int (*engine_info)(const EngineInfoOptions& options);
   int (*extract)(const ExtractOptions& options);
+  int (*bench)(const BenchOptions& options);
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);
   int (*evaluate)(const EvaluateOptions& options);

@@ -10,6 +10,7 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
@@ -22,6 +23,7 @@ inline constexpr std::array kCommands{
     Command{"train", "a recipe and a dataset become a run: checkpoints, numbers, a voice", define_train},
     Command{"convert", "a recording, or a folder of them, in another voice", define_convert},
     Command{"extract", "the voice of a run or checkpoint as one file, in fp32, fp16, bf16 or int8", define_extract},
+    Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
     Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},

@@ -28,10 +28,14 @@ melisma_library(train/tasks TORCH
 # Experiments.
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
+# Benchmarks against what users would pick instead.
+melisma_library(tools/bench TORCH
+  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
+       tasks)
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
-       tasks runs report)
+       tasks runs report bench)
 melisma_library(tools/cli DEPS base config audio sets prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 

@@ -14,6 +14,9 @@
 namespace melisma {
 namespace {
 
+// Batches are padded to a multiple of this: each new length costs the convolutions a new kernel, made at run time.
+constexpr std::int64_t kFrameStep = 32;
+
 // Rows first..first + count of a feature matrix on the first `count` frames of `row`, which stays zero after them.
 void copy_features(const FeatureMatrix& features, const RvcPiece& piece, const at::Tensor& row) {
   const auto whole = at::from_blob(const_cast<float*>(features.values.data()), {features.n_frames, features.width});
@@ -81,6 +84,7 @@ Batch RvcLoader::batch(std::int64_t epoch, std::int64_t index) const {
   const auto n = static_cast<std::int64_t>(chosen.size());
   auto frames = model.segment_frames;
   for (const auto i : chosen) frames = std::max(frames, pieces_.pieces[i].n_frames);
+  frames = (frames + kFrameStep - 1) / kFrameStep * kFrameStep;
   const auto content_key = key_of(settings_.content), pitch_key = key_of(settings_.pitch);
   const auto content = at::zeros({n, frames, model.content_channels}), f0 = at::zeros({n, frames});
   const auto coarse = at::ones({n, frames}, at::kLong);

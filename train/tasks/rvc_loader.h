@@ -28,7 +28,8 @@ struct RvcPieces {
 [[nodiscard]] RvcPieces cut_into_pieces(const std::vector<Clip>& clips, const RvcSettings& settings);
 
 // Tensors of a batch: content [B, T, W], lengths [B], coarse_pitch [B, T], f0 [B, T], speaker [B], wave [B, 1, T hop],
-// spectrum [B, bins, T] (of each clip's own samples, zero after its end). T is at least a segment.
+// spectrum [B, bins, T] (of each clip's own samples, zero after its end). T is at least a segment, and
+// a multiple of 32.
 class RvcLoader final : public Loader {
  public:
   RvcLoader(std::shared_ptr<const Dataset> dataset, const RvcSettings& settings, RvcPieces pieces);

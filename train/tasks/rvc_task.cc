@@ -74,10 +74,12 @@ Losses RvcTask::losses(std::size_t network, const Batch& batch, const StepContex
   auto& made = made_.at(static_cast<std::size_t>(context.micro_batch()));
   if (network == kDiscriminatorTurn) {
     made = make(batch, context);
+    discriminator_.fold(false);
     discriminator_.set_requires_grad(true);
     return discriminator_turn(made);
   }
   discriminator_.set_requires_grad(false);
+  if (context.micro_batch() == 0) discriminator_.fold(true);  // its weights stay as they are for the whole turn
   auto losses = generator_turn(made);
   made = {};
   return losses;

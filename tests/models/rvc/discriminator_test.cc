@@ -94,6 +94,22 @@ TEST(SlowGoldenDiscriminator, OpinionsLossesAndGradientsMatchTheRvcTools) {
   }
 }
 
+TEST(Discriminator, BothLayoutsOfThePeriodsAgree) {
+  const RvcDiscriminatorConfig config{"v2", 8, 8};
+  Discriminator matrices(config), planes(config, PeriodLayout::planes);
+  auto generator = at::detail::createCPUGenerator(1);
+  matrices.initialise(generator);
+  planes.load(matrices.state_dict());
+  const auto wave = at::rand({2, 1, 1500}, generator, at::TensorOptions()).sub_(0.5);
+  const auto one = matrices(wave), other = planes(wave);
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    EXPECT_TRUE(at::allclose(one[i].logits, other[i].logits, 1e-5, 1e-6)) << i;
+    for (std::size_t layer = 0; layer < one[i].features.size(); ++layer) {
+      EXPECT_TRUE(at::allclose(one[i].features[layer], other[i].features[layer], 1e-5, 1e-6)) << i << ", " << layer;
+    }
+  }
+}
+
 TEST(Discriminator, NarrowedWidthsKeepTheStructure) {
   const Discriminator narrow({.version = "v2", .scale_divisor = 16, .period_divisor = 32}), full({.version = "v2"});
   const auto narrow_parameters = narrow.parameters(), full_parameters = full.parameters();

@@ -76,8 +76,13 @@ RecordedTraining load_recorded(const std::string& file) {
 }
 
 // Repeats the recorded steps and compares losses, gradient norms and weights.
-void expect_same_training(const RecordedTraining& training, RvcTask& task, double first_tolerance,
-                          double later_tolerance) {
+struct TrainingTolerances {
+  double first_log, later_log;  // relative, of the first step's log and of later ones
+  double gradient;              // relative, of gradient norms
+  double weight;                // absolute
+};
+
+void expect_same_training(const RecordedTraining& training, RvcTask& task, const TrainingTolerances& tolerances) {
   const auto& numbers = training.numbers;
   const auto networks = task.networks();
   std::vector<AdamW> optimizers;
@@ -113,7 +118,7 @@ void expect_same_training(const RecordedTraining& training, RvcTask& task, doubl
   };
   for (std::int64_t step = 0; step < training.steps(); ++step) {
     SCOPED_TRACE("step " + std::to_string(step + 1));
-    const auto tolerance = step == 0 ? first_tolerance : later_tolerance;
+    const auto tolerance = step == 0 ? tolerances.first_log : tolerances.later_log;
     const auto expect = [&](const char* column, double got) {
       const auto expected = training.logged(step, column);
       EXPECT_NEAR(got, expected, tolerance * std::abs(expected)) << column;
@@ -135,11 +140,12 @@ void expect_same_training(const RecordedTraining& training, RvcTask& task, doubl
         if (name == "feature") expect("loss_fm", 2 * value.item<double>());
         if (name == "adversarial") expect("loss_gen", value.item<double>());
       }
-      if (step == 0) expect_norms("grad1", network, true, 5e-8, 1e-4);  // sums that cancel keep 5e-8 of rounding
+      if (step == 0)
+        expect_norms("grad1", network, true, 5e-8, tolerances.gradient);  // sums that cancel keep 5e-8 of rounding
       const auto lr = learning_rate(training.settings.generator_optimizer, epoch, step, steps_per_epoch);
       EXPECT_NEAR(lr, training.logged(step, "lr_used"), 1e-12);
       optimizers[network].step(lr, at::zeros({}, at::kBool));
-      if (step == 0) expect_norms("after1", network, false, 1e-6, 1e-6);
+      if (step == 0) expect_norms("after1", network, false, tolerances.weight, 1e-6);
     }
   }
   for (std::size_t network = 0; network < 2 && numbers.has("afterN.d.stats"); ++network) {
@@ -165,7 +171,7 @@ TEST(GoldenRvcTraining, FiveStepsOfATinyNetworkFollowTheRvcTools) {
   RvcTask task(training.settings, {}, nullptr, {}, {}, std::make_unique<RecordedNoise>(training.noise));
   task.generator().load(testing::weights_of(GoldenFile::load(golden_folder("rvc") / "train_tiny.g.safetensors")));
   task.discriminator().load(testing::weights_of(GoldenFile::load(golden_folder("rvc") / "train_tiny.d.safetensors")));
-  expect_same_training(training, task, 1e-5, 1e-4);
+  expect_same_training(training, task, {1e-5, 1e-4, 1e-4, 1e-6});
 }
 
 TEST(SlowGoldenRvcTraining, TwoStepsOfTheFullSizeNetworkFollowTheRvcTools) {
@@ -184,7 +190,9 @@ TEST(SlowGoldenRvcTraining, TwoStepsOfTheFullSizeNetworkFollowTheRvcTools) {
   RvcTask task(training.settings, {}, nullptr, {}, {}, std::make_unique<RecordedNoise>(training.noise));
   testing::fill_by_formula(task.generator(), "full/");
   testing::fill_by_formula(task.discriminator(), "full/");
-  expect_same_training(training, task, 5e-5, 5e-5);
+  // Among 36 M gradients some are zero but for rounding, which AdamW turns into a step of the size of lr; the peers'
+  // own runs with one and two threads differ by as much.
+  expect_same_training(training, task, {5e-5, 5e-5, 2e-3, 2.5e-4});
 }
 
 TEST(RvcTask, TheGeneratorsTurnLeavesTheDiscriminatorWithoutGradient) {

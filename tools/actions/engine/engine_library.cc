@@ -8,6 +8,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .prepare = guarded<melisma::prepare_with_features>,
       .engine_info = guarded<melisma::engine_info>,
       .extract = guarded<melisma::extract>,
+      .bench = guarded<melisma::bench>,
       .convert = guarded<melisma::convert>,
       .train = guarded<melisma::train>,
       .evaluate = guarded<melisma::evaluate>,

@@ -1,0 +1,17 @@
+// `melisma bench NAME`: runs a benchmark and prints its figures with the bars they are held to.
+#pragma once
+#include <string>
+
+namespace melisma {
+
+struct BenchOptions {
+  std::string name;  // of kBenchmarks
+  bool json = false;
+  bool quick = false;
+  int repeats = 0;
+};
+
+// Exit code 0; 1 if a figure misses its bar.
+int bench(const BenchOptions& options);
+
+}  // namespace melisma

@@ -1,0 +1,38 @@
+// Benchmarks against what users would pick instead: a table, and what each of them reports. Torch-free.
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace melisma {
+
+struct BenchmarkOptions {
+  bool quick = false;  // smaller inputs: for a look, not for numbers to quote
+  int repeats = 0;     // 0 = the benchmark's own choice
+  // The machine's fp32 matrix-product rate with the present threads, in GFLOP/s; measured when asked.
+  std::function<double()> gemm_gflops;
+};
+
+// One measured number or ratio, with the bar it is held to where there is one.
+struct BenchmarkFigure {
+  std::string name, unit;
+  double value = 0;
+  double at_least = 0;  // 0 = no bar
+  double at_most = 0;   // 0 = no bar
+  [[nodiscard]] bool is_met() const {
+    return (at_least == 0 || value >= at_least) && (at_most == 0 || value <= at_most);
+  }
+};
+
+struct BenchmarkReport {
+  std::vector<std::string> setting;  // sentences: sizes, threads, what is compared with what
+  std::vector<BenchmarkFigure> figures;
+};
+
+struct Benchmark {
+  std::string_view name, summary;
+  BenchmarkReport (*run)(const BenchmarkOptions& options);
+};
+
+}  // namespace melisma

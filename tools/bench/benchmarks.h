@@ -1,0 +1,15 @@
+// The table of benchmarks, `melisma bench NAME`. Torch-free.
+#pragma once
+#include <array>
+
+#include "tools/bench/benchmark.h"
+
+namespace melisma {
+
+[[nodiscard]] BenchmarkReport bench_rvc_step(const BenchmarkOptions& options);
+
+inline constexpr std::array kBenchmarks{
+    Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
+};
+
+}  // namespace melisma
