@@ -31,15 +31,17 @@ nlohmann::ordered_json report_as_json(std::string_view name, const BenchmarkRepo
 
 int bench(const BenchOptions& options) {
   const auto& row = find_row(kBenchmarks, options.name, "benchmark", ErrorKind::usage);
-  const auto report = row.run(
-      {.quick = options.quick, .repeats = options.repeats, .gemm_gflops = [] { return measured_gemm_gflops(); }});
+  const auto report =
+      row.run({.quick = options.quick, .repeats = options.repeats, .python = options.python, .gemm_gflops = [] {
+                 return measured_gemm_gflops();
+               }});
   if (options.json) {
     fmt::print("{}\n", report_as_json(row.name, report).dump(2));
   } else {
     fmt::print("{}: {}\n{}\n", row.name, row.summary, compute_facts().line());
     for (const auto& sentence : report.setting) fmt::print("{}\n", sentence);
     for (const auto& figure : report.figures) {
-      fmt::print("{:<24}{:>12.4g} {:<10}{}\n", figure.name, figure.value, figure.unit, bar_of(figure));
+      fmt::print("{:<40}{:>12.4g} {:<10}{}\n", figure.name, figure.value, figure.unit, bar_of(figure));
     }
   }
   const bool is_met = std::all_of(report.figures.begin(), report.figures.end(), [](auto& f) { return f.is_met(); });

@@ -9,6 +9,7 @@ struct BenchOptions {
   bool json = false;
   bool quick = false;
   int repeats = 0;
+  std::string python = "python3";  // of the peers that are compared with
 };
 
 // Exit code 0; 1 if a figure misses its bar.

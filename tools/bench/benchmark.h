@@ -8,8 +8,9 @@
 namespace melisma {
 
 struct BenchmarkOptions {
-  bool quick = false;  // smaller inputs: for a look, not for numbers to quote
-  int repeats = 0;     // 0 = the benchmark's own choice
+  bool quick = false;              // smaller inputs: for a look, not for numbers to quote
+  int repeats = 0;                 // 0 = the benchmark's own choice
+  std::string python = "python3";  // interpreter with a peer's packages, where a benchmark compares with one
   // The machine's fp32 matrix-product rate with the present threads, in GFLOP/s; measured when asked.
   std::function<double()> gemm_gflops;
 };

@@ -11,6 +11,8 @@ std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global) {
   auto options = std::make_shared<BenchOptions>();
   app.add_option("name", options->name, "which benchmark")->required();
   app.add_option("--repeats", options->repeats, "measured runs; 0 = the benchmark's own choice");
+  app.add_option("--python", options->python, "interpreter with librosa, soxr, scipy and soundfile, to compare with")
+      ->capture_default_str();
   app.add_flag("--quick", options->quick, "smaller inputs: for a look, not for numbers to quote");
   app.add_flag("--json", options->json, "print JSON");
   return [options, &global] { return engine(global).bench(*options); };

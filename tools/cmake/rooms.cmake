@@ -32,6 +32,7 @@ melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF e
 melisma_library(tools/bench TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
        tasks)
+target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
