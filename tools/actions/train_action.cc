@@ -173,8 +173,8 @@ Session reopen_run(const TrainOptions& options, const RecipeRow& row) {
 void say_outcome(EventSink& events, const Session& session, const TrainingOutcome& outcome) {
   const auto id = session.run->id();
   const auto metric = session.composed.plan.overtraining.metric;
-  say(events, fmt::format("{} epochs trained ({} now): {}", outcome.epochs_done, outcome.epochs_trained_here,
-                          outcome.is_overtrained ? "overtrained, " + outcome.reason : outcome.reason));
+  say(events, fmt::format("{} epochs are trained, {} of them now: {}", outcome.epochs_done, outcome.epochs_trained_here,
+                          outcome.is_overtrained ? "overtrained" : "finished"));
   if (outcome.best && outcome.best_checkpoint) {
     say(events, fmt::format("best epoch {}: {} {:.5g}, in '{}'", outcome.best->epoch, metric, outcome.best->score,
                             outcome.best_checkpoint->folder.string()));

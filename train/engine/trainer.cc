@@ -105,8 +105,10 @@ void Trainer::train_epoch() {
   const auto epoch = state_.epochs_done + 1;
   const auto n_batches = loader_.n_batches(epoch);
   while (state_.batches_done < n_batches) {
+    const Stopwatch since_step;
     const auto micro_batches = feed_.take(epoch, state_.batches_done);
     train_step(epoch, micro_batches);
+    seconds_since_log_ += since_step.seconds();
     state_.step += 1;
     state_.batches_done += std::ssize(micro_batches);
     state_.samples_seen += items_of(micro_batches);
@@ -261,11 +263,13 @@ TrainingOutcome Trainer::finish(const Decision& decision) {
     outcome.best_checkpoint = store_.choose("best");
     outcome.last_checkpoint = store_.entries().back();
   }
-  events_.receive(DecisionEvent{.step = state_.step,
-                                .epoch = state_.epochs_done,
-                                .about = "overtraining",
-                                .decision = decision.stops ? "stop" : "finished",
-                                .reason = outcome.reason});
+  if (decision.stops) {
+    events_.receive(DecisionEvent{.step = state_.step,
+                                  .epoch = state_.epochs_done,
+                                  .about = "overtraining",
+                                  .decision = "stop",
+                                  .reason = outcome.reason});
+  }
   events_.flush();
   return outcome;
 }

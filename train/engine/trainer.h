@@ -94,6 +94,7 @@ class Trainer {
   ScalarMeans means_;
   Stopwatch since_start_, since_log_, since_validation_, since_checkpoint_, since_milestone_;
   std::int64_t steps_here_ = 0, epochs_here_ = 0, items_since_log_ = 0, saved_step_ = -1;
+  double seconds_since_log_ = 0;  // of training alone, without validations and checkpoints
   std::string last_metrics_;
 };
 

@@ -32,10 +32,11 @@ void Trainer::log_interval() {
     values.emplace_back("lr/" + network,
                         learning_rate(config, state_.epoch(), state_.step - 1, steps_per_epoch(state_.epoch())));
   }
-  values.emplace_back("items_per_second", static_cast<double>(items_since_log_) / since_log_.seconds());
+  values.emplace_back("items_per_second", static_cast<double>(items_since_log_) / seconds_since_log_);
   values.emplace_back("seconds_left", seconds_left());
   events_.receive(ScalarsEvent{.step = state_.step, .epoch = state_.epoch(), .phase = "train", .values = values});
   items_since_log_ = 0;
+  seconds_since_log_ = 0;
   since_log_.restart();
 }
 
