@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -93,16 +92,6 @@ TEST_F(PrepareCommand, TheTableNamesEveryFileAndItsFate) {
 }
 
 TEST_F(PrepareCommand, MistakesAreSaidInOneLineWithTheirExitCode) {
-  const auto missing = testing::run_program(
-      folder_.path(), {"prepare", "nowhere", "--name", "a", "--pitch", "none", "--content", "none"});
-  EXPECT_EQ(missing.exit_code, 3);
-  EXPECT_EQ(missing.err,
-            "melisma: data: there is no folder 'nowhere'; give the folder that holds the recordings, one sub-folder a "
-            "speaker\n");
-  fs::create_directories(folder_ / "in");
-  const auto empty = prepare("a", plain());
-  EXPECT_EQ(empty.exit_code, 3);
-  EXPECT_THAT(empty.err, HasSubstr("data: 'in' holds no recordings; files with these endings are read: .wav "));
   write_speakers(1);
   const auto method = prepare("a", {"--pitch", "pyn"});
   EXPECT_EQ(method.exit_code, 2);
@@ -120,14 +109,6 @@ TEST_F(PrepareCommand, MistakesAreSaidInOneLineWithTheirExitCode) {
   const auto dataset = testing::run_program(folder_.path(), {"dataset", "info", "voces"});
   EXPECT_EQ(dataset.exit_code, 3);
   EXPECT_THAT(dataset.err, HasSubstr("there is no dataset 'voces'"));
-}
-
-TEST_F(PrepareCommand, AnUnwritableWorkspaceIsSaid) {
-  write_speakers(1);
-  write_file_atomically(folder_ / "occupied", "a file, no folder");
-  const auto result = prepare("a", {"--pitch", "none", "--content", "none", "--workspace", "occupied"});
-  EXPECT_EQ(result.exit_code, 5);
-  EXPECT_THAT(result.err, HasSubstr("cannot make the folder 'occupied/"));
 }
 
 TEST_F(PrepareCommand, AKilledRunContinuesAndEqualsAStraightOne) {
@@ -154,16 +135,6 @@ TEST_F(PrepareCommand, ThreadsDoNotChangeAByte) {
     fs::remove_all(folder_ / "melisma-workspace/cache");
   }
   EXPECT_EQ(read_file(dataset("t1")), read_file(dataset("t3")));
-}
-
-TEST_F(PrepareCommand, BrokenFilesAmongManyAreGroupedAndCostNothingElse) {
-  for (std::uint32_t i = 0; i < 195; ++i) write(std::to_string(i) + ".wav", pseudo_speech(i, 0.6, 8000), 8000);
-  for (int i = 0; i < 5; ++i) write_file_atomically(folder_ / ("in/broken" + std::to_string(i) + ".wav"), "xyz");
-  const auto result = prepare("many", plain());
-  EXPECT_EQ(result.exit_code, 3) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("unreadable"));
-  EXPECT_THAT(result.out, HasSubstr("5 files"));
-  EXPECT_EQ(Dataset::open(dataset("many")).recordings().size(), 200u);
 }
 
 TEST_F(PrepareCommand, NineMinutesInOneFileTrainAndSayThatNothingIsHeldOut) {

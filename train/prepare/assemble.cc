@@ -16,8 +16,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // What the dataset is made by: settings of the samples and of the split. Features are keyed on their own.
-std::string dataset_parameters(const PrepareConfig& config) {
+std::string dataset_parameters(const PrepareConfig& config, bool is_split_by_list) {
   auto parameters = nlohmann::ordered_json::parse(cutting_parameters(config));
+  if (is_split_by_list) {
+    parameters["split"] = "list";
+    return parameters.dump();
+  }
   parameters["validation_share"] = config.validation_share;
   parameters["test_share"] = config.test_share;
   parameters["seed"] = config.seed;
@@ -124,10 +128,10 @@ std::size_t add_missing_features(const Assembly& assembly, const fs::path& path,
 
 Assembly assemble(const std::vector<SourceFile>& sources, std::vector<Part>& parts,
                   const std::vector<fs::path>& part_paths, const std::vector<std::int64_t>& groups,
-                  const PrepareConfig& config) {
+                  const PrepareConfig& config, bool is_split_by_list) {
   Assembly assembly;
   assembly.sources = sources;
-  assembly.parameters = dataset_parameters(config);
+  assembly.parameters = dataset_parameters(config, is_split_by_list);
   std::set<std::string> speakers;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     if (parts[i].is_kept) speakers.insert(sources[i].speaker);

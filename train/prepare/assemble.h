@@ -22,7 +22,8 @@ struct Assembly {
 
 [[nodiscard]] Assembly assemble(const std::vector<SourceFile>& sources, std::vector<Part>& parts,
                                 const std::vector<std::filesystem::path>& part_paths,
-                                const std::vector<std::int64_t>& groups, const PrepareConfig& config);
+                                const std::vector<std::int64_t>& groups, const PrepareConfig& config,
+                                bool is_split_by_list);
 
 // Gives every kept recording and its clips their side (one a source), and the hashes.
 void place(Assembly& assembly, const std::vector<Split>& sides);

@@ -178,7 +178,7 @@ PrepareReport prepare(const PrepareRequest& request, std::span<const FeatureMake
   auto cut = cut_all(request, sources, threads, events);
   leave_out_copies(sources, cut.parts);
   const auto groups = find_groups(cut.parts);
-  Assembly assembly = assemble(sources, cut.parts, cut.paths, groups, request.config);
+  Assembly assembly = assemble(sources, cut.parts, cut.paths, groups, request.config, request.split_list.has_value());
   if (assembly.recordings.empty()) return report_of(assembly, request, "nothing usable");
   place(assembly, choose_sides(request, sources, cut.parts, groups, list));
   warn_about_splits(assembly.recordings, events);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <set>
 #include <thread>
 
@@ -244,6 +245,27 @@ TEST(Dataset, ATruncatedFileNeverCrashes) {
                 Not(HasSubstr("no error")))
         << size;
   }
+}
+
+// What a person with Python does first; skipped where h5py is not installed.
+TEST(SlowDataset, H5pyReadsWhatWeWrite) {
+  if (std::system("python3 -c 'import h5py' 2>/dev/null") != 0) GTEST_SKIP() << "no h5py";
+  const TemporaryFolder folder;
+  write_small(folder / "a.h5", small_plan());
+  write_file_atomically(folder / "check.py", R"(
+import sys, h5py
+f = h5py.File(sys.argv[1], "r")
+assert f.attrs["schema_version"] == 1 and f.attrs["sample_rate_hz"] == 40000
+assert [s.decode() for s in f["speakers"]] == ["alice", "b\u00f3b"]
+assert [s.decode() for s in f["clips/split"]] == ["train", "train", "test"]
+offset, length = f["clips/offset"][2], f["clips/length"][2]
+assert list(f["wave"][offset:offset + 3]) == [2000, 2007, 2014] and length == 1200
+(group,) = f["features/pitch"].values()
+assert group.attrs["parameters"] == '{"method":"yin"}' and group["values"].shape == (15, 1)
+assert list(f["splits/test"]) == [2] and len(f["ledger/000/time_utc"]) == 256
+)");
+  const auto command = "python3 " + (folder / "check.py").string() + " " + (folder / "a.h5").string();
+  EXPECT_EQ(std::system(command.c_str()), 0);
 }
 
 TEST(WaveStorage, RoundsToTheNearestAndLimits) {
