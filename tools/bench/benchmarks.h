@@ -6,11 +6,13 @@
 
 namespace melisma {
 
+[[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_rvc_step(const BenchmarkOptions& options);
 
 inline constexpr std::array kBenchmarks{
     Benchmark{"prepare", "recordings to dataset, by stage and against the RVC tools' steps in Python", bench_prepare},
+    Benchmark{"pitch", "pYIN, YIN and content features per core, pYIN against librosa's", bench_pitch},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
 };
 
