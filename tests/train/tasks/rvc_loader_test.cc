@@ -1,0 +1,174 @@
+#include "train/tasks/rvc_loader.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "data/sets/dataset_writer.h"
+#include "data/signal/mel.h"
+#include "tests/support/golden.h"
+#include "tools/base/error.h"
+#include "tools/config/config.h"
+#include "train/tasks/rvc_recipe.h"
+#include "train/tasks/rvc_task.h"
+
+namespace melisma {
+namespace {
+
+Clip clip_of_frames(std::int64_t index, std::int64_t frames) {
+  Clip clip;
+  clip.index = index;
+  clip.recording = "take.wav";
+  clip.length = frames * 400;
+  return clip;
+}
+
+RvcPieces pieces_of(const std::vector<std::int64_t>& frames, const RvcSettings& settings) {
+  std::vector<Clip> clips;
+  for (const auto n : frames) clips.push_back(clip_of_frames(std::ssize(clips), n));
+  return cut_into_pieces(clips, settings);
+}
+
+TEST(RvcPieces, LongClipsAreCutEquallyAndNothingIsLost) {
+  const RvcSettings settings;
+  const auto all = pieces_of({20, 900, 901, 2500}, settings);
+  EXPECT_EQ(all.n_clips, 4);
+  EXPECT_EQ(all.n_cut, 2);
+  EXPECT_EQ(all.n_padded, 1);
+  EXPECT_EQ(all.n_frames, 20 + 900 + 901 + 2500);
+  ASSERT_EQ(all.pieces.size(), 1u + 1 + 2 + 3);
+  std::int64_t total = 0;
+  for (const auto& piece : all.pieces) {
+    EXPECT_LE(piece.n_frames, 900);
+    total += piece.n_frames;
+  }
+  EXPECT_EQ(total, all.n_frames);
+}
+
+TEST(RvcPieces, AClipWithoutAFrameIsNamed) {
+  auto clip = clip_of_frames(3, 1);
+  clip.length = 399;
+  try {
+    (void)cut_into_pieces({clip}, {});
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message(), "clip 3 of 'take.wav' has 399 samples: less than one frame of 400");
+  }
+}
+
+TEST(RvcLoader, EachPieceComesOnceAnEpochAmongNeighboursInLength) {
+  RvcSettings settings;
+  settings.data.batch_size = 4;
+  std::vector<std::int64_t> frames;
+  for (std::int64_t i = 0; i < 41; ++i) frames.push_back(40 + (i * 37) % 800);
+  const RvcLoader loader(nullptr, settings, pieces_of(frames, settings));
+  ASSERT_EQ(loader.n_batches(1), 11);
+  std::multiset<std::size_t> seen;
+  std::int64_t mixed = 0;
+  for (std::int64_t i = 0; i < 11; ++i) {
+    const auto members = loader.members(1, i);
+    seen.insert(members.begin(), members.end());
+    std::set<std::int64_t> buckets;
+    for (const auto m : members) buckets.insert(frames[m] / settings.data.bucket_frames);
+    EXPECT_LE(*buckets.rbegin() - *buckets.begin(), 1);
+    mixed += buckets.size() > 1 ? 1 : 0;
+  }
+  EXPECT_EQ(seen.size(), frames.size());
+  EXPECT_EQ(std::set<std::size_t>(seen.begin(), seen.end()).size(), frames.size());
+  EXPECT_LE(mixed, 8) << "at most one batch spans each border between buckets";
+}
+
+TEST(RvcLoader, TheOrderIsAFunctionOfTheEpoch) {
+  const RvcSettings settings;
+  const auto pieces = pieces_of({40, 50, 60, 70, 80, 90, 100, 110, 120, 130}, settings);
+  const RvcLoader one(nullptr, settings, pieces), other(nullptr, settings, pieces);
+  const auto late = one.members(7, 1);
+  (void)other.members(3, 0);
+  EXPECT_EQ(other.members(7, 1), late);
+  bool differs = false;
+  for (std::int64_t i = 0; i < one.n_batches(1); ++i) differs |= one.members(1, i) != one.members(2, i);
+  EXPECT_TRUE(differs);
+}
+
+TEST(RvcLoader, ABatchHoldsEachClipsOwnNumbersPaddedWithSilence) {
+  const testing::TemporaryFolder folder;
+  RvcSettings settings;
+  settings.data.batch_size = 2;
+  settings.model.content_channels = content_width(settings.content);
+  const std::vector<std::int64_t> frames{20, 50};
+  DatasetPlan plan{.sample_rate_hz = 40000, .parameters = "{}", .tool_version = "0", .speakers = {"ann", "bob"}};
+  for (std::int64_t i = 0; i < 2; ++i) {
+    plan.clips.push_back(clip_of_frames(i, frames[static_cast<std::size_t>(i)]));
+    plan.clips.back().recording = std::to_string(i) + ".wav";
+    plan.clips.back().speaker = i;
+  }
+  const auto width = content_width(settings.content);
+  write_dataset(folder / "two.h5", plan, [&](DatasetWriter& writer) {
+    const FeaturePlan content{key_of(settings.content), width, frames}, pitch{key_of(settings.pitch), 1, frames};
+    writer.begin_features(content);
+    writer.begin_features(pitch);
+    for (std::int64_t i = 0; i < 2; ++i) {
+      const auto n = frames[static_cast<std::size_t>(i)];
+      const auto level = 0.25f * static_cast<float>(i + 1);
+      writer.write_wave(i, std::vector<float>(static_cast<std::size_t>(n * 400), level));
+      writer.write_features(content.key, i, std::vector<float>(static_cast<std::size_t>(n * width), level));
+      writer.write_features(pitch.key, i, std::vector<float>(static_cast<std::size_t>(n), 100.0f * level));
+    }
+  });
+  const auto dataset = std::make_shared<const Dataset>(Dataset::open(folder / "two.h5"));
+  const RvcLoader loader(dataset, settings, cut_into_pieces(dataset->clips(), settings));
+  const auto batch = loader.batch(1, 0);
+  const auto members = loader.members(1, 0);
+  ASSERT_EQ(batch.n_items, 2);
+  EXPECT_EQ(batch.at("content").sizes(), (std::vector<std::int64_t>{2, 64, width}));
+  EXPECT_EQ(batch.at("wave").sizes(), (std::vector<std::int64_t>{2, 1, 64 * 400}));
+  EXPECT_EQ(batch.at("spectrum").sizes(), (std::vector<std::int64_t>{2, 1025, 64}));
+  for (std::int64_t row = 0; row < 2; ++row) {
+    const auto clip = static_cast<std::int64_t>(members[static_cast<std::size_t>(row)]);
+    const auto n = frames[static_cast<std::size_t>(clip)];
+    const double level = 0.25 * static_cast<double>(clip + 1);
+    EXPECT_EQ(batch.at("lengths")[row].item<std::int64_t>(), n);
+    EXPECT_EQ(batch.at("speaker")[row].item<std::int64_t>(), clip);
+    EXPECT_NEAR(batch.at("wave")[row].sum().item<double>(), level * static_cast<double>(n) * 400, 1);
+    EXPECT_NEAR(batch.at("f0")[row].sum().item<double>(), 100 * level * static_cast<double>(n), 1e-2);
+    EXPECT_EQ(batch.at("spectrum")[row].slice(1, n).abs().sum().item<double>(), 0);
+    EXPECT_EQ(batch.at("content")[row].slice(0, n).abs().sum().item<double>(), 0);
+  }
+}
+
+TEST(RvcRecipe, APresetKeepsWhatIsChosenWhateverTheOrder) {
+  for (const bool preset_first : {true, false}) {
+    RvcRecipe recipe;
+    auto schema = recipe.schema();
+    std::vector<std::string> overrides{"model.hidden_channels=64", "preset=v2-48k"};
+    if (preset_first) std::swap(overrides[0], overrides[1]);
+    configure(schema, std::nullopt, overrides);
+    EXPECT_EQ(recipe.settings().model.hidden_channels, 64);
+    EXPECT_EQ(recipe.settings().model.hop, 480);
+    EXPECT_EQ(recipe.settings().model.content_channels, content_width(recipe.settings().content));
+  }
+}
+
+TEST(RvcRecipe, ContentChannelsFollowTheFeatures) {
+  RvcRecipe recipe;
+  auto schema = recipe.schema();
+  const std::vector<std::string> wrong{"model.content_channels=5"};
+  EXPECT_THROW(configure(schema, std::nullopt, wrong), Error);
+}
+
+TEST(RvcTask, HeldOutClipsAreSpreadEvenly) {
+  std::vector<Clip> clips;
+  for (std::int64_t i = 0; i < 10; ++i) clips.push_back(clip_of_frames(i, 10));
+  const auto some = spread(clips, 4);
+  ASSERT_EQ(some.size(), 4u);
+  EXPECT_EQ(some[0].index, 0);
+  EXPECT_EQ(some[1].index, 2);
+  EXPECT_EQ(some[3].index, 7);
+  EXPECT_EQ(spread(clips, 0).size(), 10u);
+  EXPECT_EQ(spread(clips, 20).size(), 10u);
+}
+
+}  // namespace
+}  // namespace melisma
