@@ -8,6 +8,7 @@
 
 #include "data/audio/loudness.h"
 #include "data/audio/resample.h"
+#include "eval/metrics/intelligibility.h"
 #include "eval/metrics/pitch_metrics.h"
 #include "eval/metrics/ratios.h"
 #include "eval/metrics/spectral.h"
@@ -98,6 +99,10 @@ PitchComparison pitch_of(const MeasuredWave& reference, const MeasuredWave& esti
   return compare_pitch(reference.f0_hz(), estimate.f0_hz());
 }
 
+Intelligibility intelligibility_of(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  return measure_intelligibility(doubles_of(reference), doubles_of(estimate), reference.sample_rate_hz());
+}
+
 // Why no metric can be measured on this pair; empty if they can.
 std::string obstacle(const MeasuredWave& reference, const MeasuredWave& estimate) {
   const auto seconds = static_cast<double>(std::min(reference.samples().size(), estimate.samples().size())) /
@@ -146,6 +151,14 @@ MetricValue measure_gross_pitch_error(const MeasuredWave& reference, const Measu
 MetricValue measure_loudness_difference(const MeasuredWave& reference, const MeasuredWave& estimate) {
   const double difference = std::abs(estimate.integrated_lufs() - reference.integrated_lufs());
   return metric_table::number_or(difference, "shorter than 400 ms or below the loudness gate");
+}
+
+MetricValue measure_stoi(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  return metric_table::number_or(metric_table::intelligibility_of(reference, estimate).stoi, "under 0.4 s of speech");
+}
+
+MetricValue measure_estoi(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  return metric_table::number_or(metric_table::intelligibility_of(reference, estimate).estoi, "under 0.4 s of speech");
 }
 
 MetricValue measure_si_sdr(const MeasuredWave& reference, const MeasuredWave& estimate) {

@@ -66,6 +66,8 @@ struct Metric {
 [[nodiscard]] MetricValue measure_voicing_error(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_gross_pitch_error(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_loudness_difference(const MeasuredWave& reference, const MeasuredWave& estimate);
+[[nodiscard]] MetricValue measure_stoi(const MeasuredWave& reference, const MeasuredWave& estimate);
+[[nodiscard]] MetricValue measure_estoi(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_si_sdr(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_snr(const MeasuredWave& reference, const MeasuredWave& estimate);
 
@@ -86,6 +88,10 @@ inline constexpr std::array kMetrics{
            Alignment::none, true, measure_loudness_difference},
     Metric{"lsd", "log-spectral distance, FFT 2048, hop 512", "dB", Better::lower, Alignment::frames, false,
            measure_lsd},
+    Metric{"stoi", "short-time objective intelligibility at 10 kHz, 1 = as understandable as the reference", "",
+           Better::higher, Alignment::frames, false, measure_stoi},
+    Metric{"estoi", "extended short-time objective intelligibility, spectral modulations included", "", Better::higher,
+           Alignment::frames, false, measure_estoi},
     Metric{"si_sdr", "scale-invariant signal-to-distortion ratio, means kept", "dB", Better::higher, Alignment::samples,
            true, measure_si_sdr},
     Metric{"snr", "signal-to-noise ratio", "dB", Better::higher, Alignment::samples, false, measure_snr},

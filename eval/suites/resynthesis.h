@@ -25,7 +25,7 @@ using Resynthesise = std::function<std::vector<float>(const Clip&)>;
 struct Candidate {
   std::string name, summary;
   Resynthesise make;
-  bool is_bound = false;  // a perfect copy: shown, not compared with
+  bool is_bound = false;  // the recording itself: measured without calling make, shown, not compared with
 };
 
 // The clip itself: what each metric says of a perfect copy.

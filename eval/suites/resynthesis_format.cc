@@ -40,6 +40,7 @@ std::string number(double value) {
 }
 
 std::string interval_text(const MeanInterval& interval) {
+  if (interval.n == 0) return "no number";
   if (!std::isfinite(interval.low)) return "one recording: no interval";
   return fmt::format("[{}, {}]", number(interval.low), number(interval.high));
 }

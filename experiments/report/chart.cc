@@ -137,9 +137,10 @@ std::string to_svg(const Chart& chart) {
   std::string svg;
   for (std::size_t i = 0; i < chart.series.size(); ++i) svg += drawn(chart.series[i], frame, i);
   for (const auto& mark : chart.marks) svg += drawn(mark, frame);
-  return fmt::format(R"(<figure class="chart"><figcaption>{0}</figcaption>{1}<svg viewBox="0 0 {2} {3}" role="img" )"
+  return fmt::format(R"(<figure class="chart{6}"><figcaption>{0}</figcaption>{1}<svg viewBox="0 0 {2} {3}" role="img" )"
                      R"(aria-label="{0}">{4}{5}</svg></figure>)",
-                     title, legend(chart), chart.width, chart.height, axes(frame, chart), svg);
+                     title, legend(chart), chart.width, chart.height, axes(frame, chart), svg,
+                     chart.width > 600 ? " wide" : "");
 }
 
 }  // namespace melisma

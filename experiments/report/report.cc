@@ -62,6 +62,8 @@ thead th{border-bottom:2px solid var(--line)}tbody th{font-weight:500}abbr{text-
 details{margin:.5rem 0}summary{cursor:pointer;color:var(--accent)}pre{overflow-x:auto;background:var(--panel);padding:.8rem;border-radius:.6rem;font-size:.85rem}
 code{font-size:.88em;overflow-wrap:anywhere}footer{margin:3rem auto 2rem;color:var(--quiet);font-size:.9rem}nav a{color:var(--accent);margin-right:1rem}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.interval{white-space:nowrap}
+@media (max-width:40rem){.wide{overflow-x:auto}.wide svg{min-width:36rem}.wide .tick,.wide .mark{font-size:17px}}
 @media print{audio,nav{display:none}details{display:block}section,.chart,.sound,tr{break-inside:avoid}body{font-size:11pt}}
 )css";
 }
