@@ -1,5 +1,5 @@
-// Tests compute with one thread unless told otherwise (OMP_NUM_THREADS): several binaries run side by side, and threads that
-// wait for each other on busy cores cost more than they bring.
+// Tests compute with one thread unless told otherwise (OMP_NUM_THREADS): several binaries run side by side, and threads
+// that wait for each other on busy cores cost more than they bring.
 #include <ATen/Parallel.h>
 
 #include <cstdlib>

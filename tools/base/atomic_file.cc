@@ -69,8 +69,9 @@ fs::path temporary_name(const fs::path& path) {
   return name;
 }
 
-void write_all(const fs::path& path, std::span<const std::byte> content) {
-  FileHandle file(path, O_WRONLY | O_CREAT | O_TRUNC);
+// Writes `temporary`; errors name `path`, which it is to become.
+void write_all(const fs::path& temporary, const fs::path& path, std::span<const std::byte> content) {
+  FileHandle file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
   if (file.get() < 0) fail_to_write(path, errno);
   std::size_t done = 0;
   while (done < content.size()) {
@@ -94,7 +95,7 @@ void fail_to_write(const fs::path& path, int code) {
 }
 
 void write_file_atomically(const fs::path& path, std::span<const std::byte> content) {
-  write_file_atomically(path, [&](const fs::path& temporary) { write_all(temporary, content); });
+  write_file_atomically(path, [&](const fs::path& temporary) { write_all(temporary, path, content); });
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {

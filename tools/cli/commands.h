@@ -9,6 +9,7 @@ namespace melisma {
 std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_config(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
@@ -28,6 +29,7 @@ inline constexpr std::array kCommands{
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
     Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},
     Command{"report", "one self-contained page about one or more runs", define_report},
+    Command{"config", "settings explained, checked and listed", define_config},
 };
 
 // Parses argv and runs the command; returns the exit code.

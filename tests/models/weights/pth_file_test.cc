@@ -188,7 +188,8 @@ TEST(Pth, AFullDiskOrAMissingFolderIsADeviceError) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::device);
-    EXPECT_EQ(error.message(), "cannot write '" + (folder / "none/x.pth").string() + "': the folder does not exist; create it first");
+    EXPECT_EQ(error.message(),
+              "cannot write '" + (folder / "none/x.pth").string() + "': the folder does not exist; create it first");
   }
 }
 

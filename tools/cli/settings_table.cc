@@ -1,0 +1,37 @@
+#include "tools/cli/settings_table.h"
+
+#include "tools/config/config.h"
+#include "train/prepare/prepare_config.h"
+#include "train/tasks/rvc_settings.h"
+
+namespace melisma {
+namespace {
+
+template <HasFields Settings>
+class Held final : public SettingsOfTask {
+ public:
+  Schema schema() override { return schema_of(settings_); }
+
+ private:
+  Settings settings_;
+};
+
+}  // namespace
+
+std::unique_ptr<SettingsOfTask> make_prepare_settings() { return std::make_unique<Held<PrepareConfig>>(); }
+std::unique_ptr<SettingsOfTask> make_rvc_settings() { return std::make_unique<Held<RvcSettings>>(); }
+
+std::string settings_reference() {
+  std::string text =
+      "# Every setting\n\n"
+      "Written by `melisma config reference`; a test keeps it in step with the program. A setting is given in a TOML "
+      "file\n"
+      "(`--config FILE`; the part before the last dot is the table) or on the command line (`--set name=value`).\n"
+      "`melisma config explain TASK` shows the same in a console.\n";
+  for (const auto& row : kSettingsOfTasks) {
+    text += fmt::format("\n## {}\n{}\n\n{}", row.name, row.summary, markdown_reference(row.make()->schema()));
+  }
+  return text;
+}
+
+}  // namespace melisma

@@ -1,0 +1,35 @@
+// What has settings: one row a task, so that `melisma config` can explain, check and document it without Torch.
+#pragma once
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tools/config/schema.h"
+
+namespace melisma {
+
+// Settings at their defaults, and the schema that refers to them.
+class SettingsOfTask {
+ public:
+  virtual ~SettingsOfTask() = default;
+  [[nodiscard]] virtual Schema schema() = 0;
+};
+
+struct SettingsRow {
+  std::string_view name, summary;
+  std::unique_ptr<SettingsOfTask> (*make)();
+};
+
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_rvc_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
+
+inline constexpr std::array kSettingsOfTasks{
+    SettingsRow{"prepare", "how recordings become a dataset: melisma prepare", make_prepare_settings},
+    SettingsRow{"rvc", "training of an RVC voice: melisma train rvc", make_rvc_settings},
+};
+
+// The Markdown page of every setting of every task: experiments/configs/REFERENCE.md.
+[[nodiscard]] std::string settings_reference();
+
+}  // namespace melisma
