@@ -23,7 +23,8 @@ constexpr std::int64_t kLeastWeightsPerScale = 4;
 struct Source {
   std::string name;
   std::vector<std::int64_t> shape;
-  std::function<at::Tensor()> read;  // float values, finite; mapped pages are given back
+  std::function<at::Tensor()> read;  // float values, finite
+  std::function<void()> release;     // gives the memory of the file behind it back
 };
 
 at::Tensor checked(const std::string& name, at::Tensor tensor) {
@@ -32,15 +33,13 @@ at::Tensor checked(const std::string& name, at::Tensor tensor) {
 }
 
 Source as_it_is(const std::string& name, const at::Tensor& tensor) {
-  return {name, tensor.sizes().vec(), [name, tensor] { return checked(name, tensor.detach()); }};
+  return {name, tensor.sizes().vec(), [name, tensor] { return checked(name, tensor.detach()); },
+          [tensor] { release_mapped_file(tensor); }};
 }
 
 Source folded(const std::string& name, const at::Tensor& g, const at::Tensor& v) {
-  return {name, v.sizes().vec(), [name, g, v] {
-            auto whole = checked(name, fold_weight_norm(g.detach(), v.detach()));
-            release_mapped_pages(v);
-            return whole;
-          }};
+  return {name, v.sizes().vec(), [name, g, v] { return checked(name, fold_weight_norm(g.detach(), v.detach())); },
+          [v] { release_mapped_file(v); }};
 }
 
 std::string without(const std::string& name, std::string_view ending) {
@@ -71,7 +70,6 @@ at::ScalarType scalar_type(std::string_view type) {
 at::Tensor converted(const Source& source, at::ScalarType type) {
   const auto original = source.read();
   auto result = original.to(type);
-  if (!result.is_same(original)) release_mapped_pages(original);
   if (type == at::kHalf && original.scalar_type() != at::kHalf && !at::isfinite(result).all().item<bool>()) {
     fail(ErrorKind::checkpoint, "'{}' has values beyond 65504, which fp16 cannot hold; use --dtype bf16 or fp32",
          source.name);
@@ -80,15 +78,14 @@ at::Tensor converted(const Source& source, at::ScalarType type) {
 }
 
 TensorToWrite written_as(const Source& source, at::ScalarType type) {
-  return {source.name, source.shape, type, [source, type] { return converted(source, type); }};
+  return {source.name, source.shape, type, [source, type] { return converted(source, type); }, source.release};
 }
 
-// What `use` makes of the tensor as float32; its mapped pages are given back.
+// What `use` makes of the tensor as float32; the memory of the file is given back.
 template <class Use>
 auto used(const Source& source, const Use& use) {
-  const auto original = source.read();
-  auto result = use(original.to(at::kFloat));
-  release_mapped_pages(original);
+  auto result = use(source.read().to(at::kFloat));
+  source.release();
   return result;
 }
 

@@ -70,13 +70,12 @@ at::Tensor MappedFile::tensor(std::size_t offset, at::IntArrayRef shape, at::Sca
   return result.set_(storage(offset, size, element), 0, shape, strides);
 }
 
-void release_mapped_pages(const at::Tensor& tensor) {
-  if (!tensor.has_storage() || tensor.storage().data_ptr().get_deleter() != &mapped_file_detail::delete_view) return;
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(tensor.storage().data());
-  const auto first = (begin + page - 1) / page * page;
-  const auto last = (begin + tensor.storage().nbytes()) / page * page;
-  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+void release_mapped_file(const at::Tensor& tensor) {
+  if (!tensor.has_storage()) return;
+  const auto& view = tensor.storage().data_ptr();
+  if (view.get_deleter() != &mapped_file_detail::delete_view) return;
+  const auto& file = *static_cast<const at::Tensor*>(view.get_context());
+  ::madvise(const_cast<void*>(file.const_data_ptr()), file.nbytes(), MADV_DONTNEED);  // a mapping starts at a page
 }
 
 }  // namespace melisma

@@ -30,8 +30,8 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-// Gives the memory of a tensor that is a view of a MappedFile back to the system; the next use reads the file again, so
-// changes made in place are lost. Does nothing for any other tensor.
-void release_mapped_pages(const at::Tensor& tensor);
+// Gives the memory of the MappedFile that a tensor is a view of back to the system; what is used again is read again.
+// In-place changes to any tensor of that file are lost. Does nothing for tensors that are no such view.
+void release_mapped_file(const at::Tensor& tensor);
 
 }  // namespace melisma

@@ -9,7 +9,6 @@
 #include <limits>
 #include <vector>
 
-#include "models/weights/mapped_file.h"
 #include "models/weights/pth_file.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
@@ -159,7 +158,7 @@ class PickleWriter {
     } else if (const auto* pending = value.pending_tensor()) {
       put_tensor(*pending);
     } else if (const auto* tensor = value.tensor()) {
-      put_tensor({"", tensor->sizes().vec(), tensor->scalar_type(), [t = tensor->detach()] { return t; }});
+      put_tensor({"", tensor->sizes().vec(), tensor->scalar_type(), [t = tensor->detach()] { return t; }, {}});
     } else {
       fail(ErrorKind::internal, "a .pth file cannot hold {}", value.kind_name());
     }
@@ -204,10 +203,9 @@ void write_archive(ArchiveFile& file, const PickleValue& value) {
   constexpr std::string_view kOrder = "little";
   archive.writeRecord("byteorder", kOrder.data(), kOrder.size());
   for (std::size_t i = 0; i < writer.tensors.size(); ++i) {
-    const auto made = writer.tensors[i].make();
-    const auto tensor = made.contiguous();
+    const auto tensor = writer.tensors[i].make().contiguous();
     archive.writeRecord("data/" + std::to_string(i), tensor.const_data_ptr(), tensor.nbytes());
-    release_mapped_pages(made);
+    if (writer.tensors[i].release) writer.tensors[i].release();
   }
   archive.writeEndOfFile();
 }

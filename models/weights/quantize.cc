@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -24,7 +25,7 @@ QuantizedWeight quantize_symmetric(const at::Tensor& weight, std::int64_t axis, 
   // Divided as tensors: multiplying by 1 / scale rounds differently.
   const auto limit = at::full({}, largest_code, at::kFloat);
   const auto scale = at::where(largest == 0, at::ones_like(largest), largest / limit);
-  const auto codes = at::round(w / scale).clamp_(-largest_code, largest_code).to(at::kChar);
+  const auto codes = at::div(w, scale).round_().clamp_(-largest_code, largest_code).to(at::kChar);
   return {codes, scale};
 }
 
@@ -42,9 +43,15 @@ QuantizedActivations quantize_asymmetric(const at::Tensor& x, bool per_row) {
 }
 
 double snr_db(const at::Tensor& reference, const at::Tensor& got) {
-  const auto expected = reference.detach().to(at::kDouble);
-  const auto signal = expected.square().sum().item<double>();
-  const auto noise = (expected - got.detach().to(at::kDouble)).square_().sum().item<double>();
+  constexpr std::int64_t kBlock = 1 << 16;  // in pieces, so that the doubles need little memory
+  const auto expected = reference.detach().contiguous().view(-1), actual = got.detach().contiguous().view(-1);
+  double signal = 0, noise = 0;
+  for (std::int64_t start = 0; start < expected.numel(); start += kBlock) {
+    const auto count = std::min(kBlock, expected.numel() - start);
+    const auto part = expected.narrow(0, start, count).to(at::kDouble);
+    signal += part.square().sum().item<double>();
+    noise += (part - actual.narrow(0, start, count).to(at::kDouble)).square_().sum().item<double>();
+  }
   if (noise == 0) return std::numeric_limits<double>::infinity();
   return 10 * std::log10(signal / noise);
 }

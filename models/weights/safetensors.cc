@@ -169,10 +169,8 @@ void write_header(std::ostream& file, const std::string& header) {
   file.write(header.data(), static_cast<std::streamsize>(header.size()));
 }
 
-// Writes the bytes of one tensor and returns them to the system if they were mapped.
 void write_tensor(std::ostream& file, const TensorToWrite& plan, Sha256* digest) {
-  const auto made = plan.make();
-  const auto tensor = made.contiguous();
+  const auto tensor = plan.make().contiguous();
   if (tensor.sizes() != at::IntArrayRef(plan.shape) || tensor.scalar_type() != plan.type) {
     fail(ErrorKind::internal, "tensor '{}' was planned as {}[{}]", plan.name, c10::toString(plan.type),
          fmt::join(plan.shape, ","));
@@ -181,7 +179,7 @@ void write_tensor(std::ostream& file, const TensorToWrite& plan, Sha256* digest)
   const std::span content(bytes, static_cast<std::size_t>(tensor.nbytes()));
   file.write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
   if (digest != nullptr) digest->add(content);
-  release_mapped_pages(made);
+  if (plan.release) plan.release();
 }
 
 }  // namespace

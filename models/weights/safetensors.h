@@ -40,6 +40,7 @@ struct TensorToWrite {
   std::vector<std::int64_t> shape;
   at::ScalarType type;
   std::function<at::Tensor()> make;
+  std::function<void()> release = {};  // called when it is written, to give back what it was made from
 };
 
 // Written atomically in the layout of the reference writer: element size descending, then name; metadata first; header

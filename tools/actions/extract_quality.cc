@@ -91,6 +91,10 @@ nlohmann::ordered_json held_out_report(const ModelFile& reference, const ModelFi
     fail(ErrorKind::data, "'{}' is at {} Hz, the voice speaks at {} Hz", dataset.path().string(),
          dataset.sample_rate_hz(), rate_hz);
   }
+  for (auto* voice : {&plain, &stored}) {  // what the first call sets up belongs to neither's speed
+    (void)voice->speak(dataset, clips.front());
+    voice->seconds = 0;
+  }
   double snr = 0, to_plain = 0, to_recording = 0, plain_to_recording = 0, seconds = 0;
   for (const auto& clip : clips) {
     const auto expected = plain.speak(dataset, clip), got = stored.speak(dataset, clip), real = dataset.wave(clip);

@@ -21,7 +21,7 @@ using melisma::testing::TemporaryFolder;
 
 struct ProgramCost {
   int exit_code = -1;
-  double seconds = 0;
+  double seconds = 0, cpu_seconds = 0;
   double peak_bytes = 0;
 };
 
@@ -39,7 +39,11 @@ ProgramCost cost_of_extract(const std::vector<std::string>& arguments) {
   rusage usage{};
   ::wait4(child, &status, 0, &usage);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return {WEXITSTATUS(status), seconds.count(), 1024.0 * static_cast<double>(usage.ru_maxrss)};
+  const auto cpu = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return {WEXITSTATUS(status), seconds.count(), cpu(usage.ru_utime) + cpu(usage.ru_stime),
+          1024.0 * static_cast<double>(usage.ru_maxrss)};
 }
 
 // A checkpoint as Applio writes it: v2 at 40 kHz, 36 million weights with two optimizer moments each.
@@ -70,7 +74,13 @@ TEST(SlowExtractCost, AFullCheckpointNeedsLittleMoreMemoryThanItsOutput) {
   const auto tiny = golden_folder("rvc/files") / "voice_webui.pth";
   if (binary == nullptr || !fs::exists(binary) || !fs::exists(tiny)) GTEST_SKIP();
   const TemporaryFolder folder;
-  write_full_checkpoint(folder / "G_100.pth");
+  // In a process of its own: what a process holds when it starts a program counts as that program's peak.
+  if (const auto writer = ::fork(); writer == 0) {
+    write_full_checkpoint(folder / "G_100.pth");
+    ::_exit(0);
+  } else {
+    ::waitpid(writer, nullptr, 0);
+  }
   const auto library = cost_of_extract({tiny.string(), "-o", (folder / "tiny.safetensors").string()});
   ASSERT_EQ(library.exit_code, 0);
   for (const auto& [type, format] :
@@ -81,8 +91,9 @@ TEST(SlowExtractCost, AFullCheckpointNeedsLittleMoreMemoryThanItsOutput) {
     ASSERT_EQ(cost.exit_code, 0) << type;
     const auto bytes = static_cast<double>(fs::file_size(output));
     const auto extra = cost.peak_bytes - library.peak_bytes;
-    fmt::print("{} {}: {:.2f} s, {:.1f} MB written, {:.1f} MB beyond the loaded library ({:.2f}x the output)\n", type,
-               format, cost.seconds, bytes / 1e6, extra / 1e6, extra / bytes);
+    fmt::print(
+        "{} {}: {:.2f} s ({:.2f} s CPU), {:.1f} MB written, {:.1f} MB beyond the loaded library ({:.2f}x the output)\n",
+        type, format, cost.seconds, cost.cpu_seconds, bytes / 1e6, extra / 1e6, extra / bytes);
     EXPECT_LT(extra, 1.5 * bytes) << type << " " << format;
   }
 }
