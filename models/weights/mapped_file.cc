@@ -70,6 +70,10 @@ at::Tensor MappedFile::tensor(std::size_t offset, at::IntArrayRef shape, at::Sca
   return result.set_(storage(offset, size, element), 0, shape, strides);
 }
 
+void MappedFile::release() const {
+  if (file_.defined()) ::madvise(const_cast<void*>(file_.const_data_ptr()), file_.nbytes(), MADV_DONTNEED);
+}
+
 void release_mapped_file(const at::Tensor& tensor) {
   if (!tensor.has_storage()) return;
   const auto& view = tensor.storage().data_ptr();

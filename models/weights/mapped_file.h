@@ -25,6 +25,9 @@ class MappedFile {
   // A contiguous tensor at `offset`, its size within the file.
   [[nodiscard]] at::Tensor tensor(std::size_t offset, at::IntArrayRef shape, at::ScalarType type) const;
 
+  // Gives its memory back to the system; what is used again is read again. In-place changes to its tensors are lost.
+  void release() const;
+
  private:
   at::Tensor file_;  // [size] uint8; undefined for an empty file
   std::span<const std::byte> bytes_;

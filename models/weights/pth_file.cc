@@ -45,7 +45,7 @@ void check_byte_order(std::span<const std::byte> bytes, const std::map<std::stri
 }
 
 PickleValue read_zip_container(const MappedFile& file) {
-  const auto records = read_zip_directory(file.bytes());
+  const auto records = read_zip_directory(file.bytes(), [&] { file.release(); });
   const auto folder = archive_folder(records);
   check_byte_order(file.bytes(), records, folder);
   if (records.contains(folder + "constants.pkl")) {

@@ -16,6 +16,7 @@ constexpr std::uint32_t kEndSignature = 0x06054b50, kEnd64Signature = 0x06064b50
 constexpr std::uint32_t kEntrySignature = 0x02014b50, kLocalSignature = 0x04034b50;
 constexpr std::size_t kEndSize = 22, kEnd64Size = 56, kLocator64Size = 20, kEntrySize = 46, kLocalSize = 30;
 constexpr std::size_t kLongestComment = 65535;
+constexpr std::uint64_t kEntriesBetweenPauses = 64;
 constexpr std::uint64_t kIn64 = 0xffffffff;  // the number stands in the zip64 table instead
 
 [[noreturn]] void fail_cut_off() {
@@ -117,7 +118,8 @@ ZipRecord locate(const ZipBytes& zip, const std::string& name, std::uint64_t hea
 }  // namespace
 }  // namespace zip_directory_detail
 
-std::map<std::string, ZipRecord> read_zip_directory(std::span<const std::byte> file) {
+std::map<std::string, ZipRecord> read_zip_directory(std::span<const std::byte> file,
+                                                    const std::function<void()>& pause) {
   using namespace zip_directory_detail;
   const ZipBytes zip(file);
   const auto table = find_table(zip);
@@ -140,6 +142,7 @@ std::map<std::string, ZipRecord> read_zip_directory(std::span<const std::byte> f
     if (!records.emplace(name, locate(zip, name, header, size)).second) {
       fail(ErrorKind::checkpoint, "its record '{}' appears twice", name);
     }
+    if (pause && i % kEntriesBetweenPauses == kEntriesBetweenPauses - 1) pause();
     at += kEntrySize + n_name + n_extra + zip.number<std::uint16_t>(at + 32);
   }
   return records;

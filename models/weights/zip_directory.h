@@ -1,6 +1,7 @@
 // The table of contents of a zip archive of stored (uncompressed) records, as PyTorch writes them.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -13,6 +14,9 @@ struct ZipRecord {
 
 // Records by full name ("archive/data.pkl"). Throws Error(checkpoint) if the archive is cut off, a record is
 // compressed, or anything in the tables points outside the file. Zip64 is understood; checksums are not looked at.
-[[nodiscard]] std::map<std::string, ZipRecord> read_zip_directory(std::span<const std::byte> file);
+// `pause` is called now and then: looking at thousands of record headers brings as many pages of a mapped file into
+// memory.
+[[nodiscard]] std::map<std::string, ZipRecord> read_zip_directory(std::span<const std::byte> file,
+                                                                  const std::function<void()>& pause = {});
 
 }  // namespace melisma
