@@ -1,5 +1,7 @@
 #include "tools/actions/prepare_action.h"
 
+#include <ATen/Parallel.h>
+
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
 
@@ -37,6 +39,9 @@ FeatureMaker content_maker(const ContentConfig& config) {
 }  // namespace
 
 int prepare_with_features(const PrepareOptions& options) {
+  // prepare() keeps every core busy with clips of its own; one thread within each also makes the sums, and so the
+  // bytes, the same for any --threads.
+  at::set_num_threads(1);
   const auto& config = options.request.config;
   std::vector<FeatureMaker> makers;
   if (config.with_pitch) makers.push_back(pitch_maker(config.pitch));
