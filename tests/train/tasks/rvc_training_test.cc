@@ -108,7 +108,10 @@ void expect_same_training(const RecordedTraining& training, RvcTask& task, const
       if (keys[i].ends_with("conv_k.bias")) continue;  // zero in exact arithmetic: rounding noise
       const auto norm = tensors.at(keys[i]).to(at::kDouble).norm().item<double>();
       const auto expected = stats.values[3 * i + 2];
-      EXPECT_NEAR(norm, expected, absolute + relative * expected) << group << " " << keys[i];
+      // One number, the sum of both signs over every sample of the batch: what is left keeps two digits in fp32.
+      const bool cancels = gradients && keys[i] == "dec.m_source.l_linear.bias";
+      EXPECT_NEAR(norm, expected, absolute + (cancels ? std::max(relative, 1e-2) : relative) * expected)
+          << group << " " << keys[i];
       if (gradients) continue;
       auto head = testing::values_of(tensors.at(keys[i]).flatten().slice(0, 0, 8));
       head.resize(8, 0);
