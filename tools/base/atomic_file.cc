@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -63,9 +64,11 @@ void sync_parent(const fs::path& path) {
   sync_path(folder, O_RDONLY | O_DIRECTORY);
 }
 
+// Unique among threads too: two of them may write the same file at once.
 fs::path temporary_name(const fs::path& path) {
+  static std::atomic<unsigned> count{0};
   auto name = path;
-  name += fmt::format(".{}.tmp", ::getpid());
+  name += fmt::format(".{}{:06}.tmp", ::getpid(), count++ % 1000000);
   return name;
 }
 

@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
+#include <vector>
 
 #include "tests/support/golden.h"
 #include "tools/base/append_file.h"
@@ -130,6 +133,26 @@ TEST(AtomicFile, AKillAtAnyInstantLeavesTheOldOrTheNewContent) {
 }
 
 TEST(AtomicFile, KnowsTheRoomThatIsLeft) { EXPECT_GT(free_bytes_at("/tmp/a/folder/that/is/not/there/yet"), 0u); }
+
+TEST(AtomicFile, ThreadsThatWriteTheSameFileDoNotDisturbEachOther) {
+  testing::TemporaryFolder folder;
+  std::atomic<int> failures{0};
+  std::vector<std::thread> writers;
+  for (int writer = 0; writer < 4; ++writer) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        try {
+          write_file_atomically(folder / "same", std::string_view("the same content"));
+        } catch (const Error&) {
+          ++failures;
+        }
+      }
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  EXPECT_EQ(failures.load(), 0);
+  EXPECT_EQ(read_file(folder / "same"), "the same content");
+}
 
 }  // namespace
 }  // namespace melisma
