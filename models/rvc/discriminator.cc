@@ -9,6 +9,19 @@ namespace {
 
 constexpr double kJudgeSlope = 0.1;
 
+// The features of every convolution and the logits of the last, as all sub-discriminators make them.
+template <class Convolution>
+Judgement judged_by(const std::vector<Owned<Convolution>>& convolutions, const Convolution& post, at::Tensor x) {
+  Judgement judgement;
+  for (const auto& convolution : convolutions) {
+    x = (*convolution)(x);
+    judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
+  }
+  judgement.features.push_back(x = post(x));
+  judgement.logits = x.flatten(1);
+  return judgement;
+}
+
 // Grouped convolutions straight on the waveform.
 class ScaleDiscriminator final : public SubDiscriminator {
  public:
@@ -38,17 +51,7 @@ class ScaleDiscriminator final : public SubDiscriminator {
         make_child<Conv1d>("conv_post", narrowed(1024), 1, ConvOptions{.kernel = 3, .padding = 1, .weight_norm = true});
   }
 
-  Judgement judge(const at::Tensor& wave) const override {
-    Judgement judgement;
-    auto x = wave;
-    for (const auto& convolution : convolutions_) {
-      x = (*convolution)(x);
-      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
-    }
-    judgement.features.push_back(x = (*post_)(x));
-    judgement.logits = x.flatten(1);
-    return judgement;
-  }
+  Judgement judge(const at::Tensor& wave) const override { return judged_by(convolutions_, *post_, wave); }
 
  private:
   std::vector<Owned<Conv1d>> convolutions_;
@@ -90,23 +93,13 @@ class PeriodDiscriminator final : public SubDiscriminator {
     const auto missing = (period_ - wave.size(2) % period_) % period_;
     const auto padded = missing == 0 ? wave : at::reflection_pad1d(wave, {0, missing});
     const auto planes = padded.view({padded.size(0), 1, padded.size(2) / period_, period_});  // [B, 1, H, P]
-    return layout_ == PeriodLayout::planes ? judge_planes(planes) : judge_matrices(planes.permute({0, 3, 2, 1}));
+    return layout_ == PeriodLayout::planes ? judged_by(convolutions_, *post_, planes)
+                                           : judge_matrices(planes.permute({0, 3, 2, 1}));
   }
 
  private:
   static constexpr std::int64_t kKernel = 5, kPostKernel = 3;
   static constexpr std::int64_t stride_of(std::size_t layer) { return layer < 4 ? 3 : 1; }
-
-  [[nodiscard]] Judgement judge_planes(at::Tensor x) const {
-    Judgement judgement;
-    for (const auto& convolution : convolutions_) {
-      x = (*convolution)(x);
-      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
-    }
-    judgement.features.push_back(x = (*post_)(x));
-    judgement.logits = x.flatten(1);
-    return judgement;
-  }
 
   // Features are handed out as [B, C, H, P] views, whatever lies in memory.
   [[nodiscard]] Judgement judge_matrices(at::Tensor x) const {
@@ -154,20 +147,13 @@ class SpectrumDiscriminator final : public SubDiscriminator {
   }
 
   Judgement judge(const at::Tensor& wave) const override {
-    Judgement judgement;
     const auto margin = (resolution_.n_fft - resolution_.hop) / 2;
     const auto padded = at::reflection_pad1d(wave, {margin, margin}).squeeze(1);
     const auto spectrum = at::stft(padded, resolution_.n_fft, resolution_.hop, resolution_.window,
                                    at::ones({resolution_.window}, padded.options()), false, "constant", false, true,
                                    true);                                 // [B, bins, frames] complex
     auto x = at::norm(at::view_as_real(spectrum), 2, {-1}).unsqueeze(1);  // [B, 1, bins, frames]
-    for (const auto& convolution : convolutions_) {
-      x = (*convolution)(x);
-      judgement.features.push_back(x = at::leaky_relu_(x, kJudgeSlope));
-    }
-    judgement.features.push_back(x = (*post_)(x));
-    judgement.logits = x.flatten(1);
-    return judgement;
+    return judged_by(convolutions_, *post_, x);
   }
 
  private:
