@@ -1,7 +1,5 @@
 #include "data/signal/pyin.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,7 +10,6 @@ namespace melisma {
 namespace pyin_detail {
 namespace {
 
-constexpr std::int64_t kChunkFrames = 128;
 constexpr std::int64_t kThresholds = 100;  // 0.01, 0.02 ... 1
 constexpr std::int64_t kBinsPerSemitone = 10;
 constexpr double kBoltzmann = 2;               // prior of the n-th dip below a threshold: exp(-2 n)
@@ -123,24 +120,18 @@ PitchObservation observe(std::span<const double> d, std::span<const double> corr
 std::vector<PyinFrame> pyin(std::span<const float> wave, const YinConfig& config, int threads) {
   using namespace pyin_detail;
   config.check();
-  const auto n_frames = config.n_frames(static_cast<std::int64_t>(wave.size()));
-  const auto n_lags = config.n_lags(), n_bins = n_pitch_bins(config);
-  std::vector<PyinFrame> frames(static_cast<std::size_t>(n_frames));
-  std::vector<PitchObservation> observations(static_cast<std::size_t>(n_frames));
-  const auto n_chunks = (n_frames + kChunkFrames - 1) / kChunkFrames;
-#pragma omp parallel for schedule(dynamic) num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-    const auto first = chunk * kChunkFrames, count = std::min(kChunkFrames, n_frames - first);
-    const auto width = static_cast<std::size_t>(n_lags);
-    std::vector<double> d(static_cast<std::size_t>(count) * width), correlation(d.size());
-    normalised_difference(wave, config, first, count, d.data(), correlation.data());
+  const auto n_frames = static_cast<std::size_t>(config.n_frames(static_cast<std::int64_t>(wave.size())));
+  const auto n_bins = n_pitch_bins(config);
+  std::vector<PyinFrame> frames(n_frames);
+  std::vector<PitchObservation> observations(n_frames);
+  for_each_lag_chunk(wave, config, threads, [&](const LagChunk& chunk) {
     Scratch scratch;
-    for (std::int64_t t = 0; t < count; ++t) {
-      const auto i = static_cast<std::size_t>(first + t);
-      observations[i] = observe({d.data() + t * n_lags, width}, {correlation.data() + t * n_lags, width}, config,
-                                scratch, frames[i].voiced_probability);
+    for (std::int64_t t = 0; t < chunk.count; ++t) {
+      const auto i = static_cast<std::size_t>(chunk.first + t);
+      observations[i] =
+          observe(chunk.difference_of(t), chunk.correlation_of(t), config, scratch, frames[i].voiced_probability);
     }
-  }
+  });
   const auto semitones = std::nearbyint(kOctavesPerSecond * 12 * static_cast<double>(config.hop) /
                                         static_cast<double>(config.sample_rate_hz));
   const auto states = decode_pitch(

@@ -209,24 +209,33 @@ double refined_period(std::span<const double> correlation, std::int64_t i, const
   return period;
 }
 
-std::vector<YinFrame> yin(std::span<const float> wave, const YinConfig& config, int threads) {
-  using namespace yin_detail;
-  config.check();
+void for_each_lag_chunk(std::span<const float> wave, const YinConfig& config, int threads,
+                        const std::function<void(const LagChunk&)>& look) {
+  using yin_detail::kChunkFrames;
   const auto n_frames = config.n_frames(static_cast<std::int64_t>(wave.size()));
-  const auto n_lags = config.n_lags();
-  std::vector<YinFrame> found(static_cast<std::size_t>(n_frames));
   const auto n_chunks = (n_frames + kChunkFrames - 1) / kChunkFrames;
 #pragma omp parallel for schedule(dynamic) num_threads(threads > 0 ? threads : omp_get_max_threads())
-  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-    const auto first = chunk * kChunkFrames, count = std::min(kChunkFrames, n_frames - first);
-    const auto width = static_cast<std::size_t>(n_lags);
-    std::vector<double> d(static_cast<std::size_t>(count) * width), correlation(d.size());
-    normalised_difference(wave, config, first, count, d.data(), correlation.data());
-    for (std::int64_t t = 0; t < count; ++t) {
-      found[static_cast<std::size_t>(first + t)] =
-          pick({d.data() + t * n_lags, width}, {correlation.data() + t * n_lags, width}, config);
-    }
+  for (std::int64_t i = 0; i < n_chunks; ++i) {
+    LagChunk chunk;
+    chunk.first = i * kChunkFrames;
+    chunk.count = std::min(kChunkFrames, n_frames - chunk.first);
+    chunk.n_lags = config.n_lags();
+    chunk.difference.resize(static_cast<std::size_t>(chunk.count * chunk.n_lags));
+    chunk.correlation.resize(chunk.difference.size());
+    normalised_difference(wave, config, chunk.first, chunk.count, chunk.difference.data(), chunk.correlation.data());
+    look(chunk);
   }
+}
+
+std::vector<YinFrame> yin(std::span<const float> wave, const YinConfig& config, int threads) {
+  config.check();
+  std::vector<YinFrame> found(static_cast<std::size_t>(config.n_frames(static_cast<std::int64_t>(wave.size()))));
+  for_each_lag_chunk(wave, config, threads, [&](const LagChunk& chunk) {
+    for (std::int64_t t = 0; t < chunk.count; ++t) {
+      found[static_cast<std::size_t>(chunk.first + t)] =
+          yin_detail::pick(chunk.difference_of(t), chunk.correlation_of(t), config);
+    }
+  });
   return found;
 }
 

@@ -2,6 +2,7 @@
 // the conventions of librosa 0.11.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,25 @@ struct YinConfig {
 // with it.
 void normalised_difference(std::span<const float> wave, const YinConfig& config, std::int64_t first, std::int64_t count,
                            double* difference, double* correlation = nullptr);
+
+// Both views of frames [first, first + count), rows of n_lags values.
+struct LagChunk {
+  std::int64_t first = 0, count = 0, n_lags = 0;
+  std::vector<double> difference, correlation;
+  // Of frame first + t.
+  [[nodiscard]] std::span<const double> difference_of(std::int64_t t) const { return row(difference, t); }
+  [[nodiscard]] std::span<const double> correlation_of(std::int64_t t) const { return row(correlation, t); }
+
+ private:
+  [[nodiscard]] std::span<const double> row(const std::vector<double>& values, std::int64_t t) const {
+    return std::span(values).subspan(static_cast<std::size_t>(t * n_lags), static_cast<std::size_t>(n_lags));
+  }
+};
+
+// Calls look(chunk) once for each chunk of the wave's frames. Chunks are shared out to OpenMP threads (0: as many as it
+// gives), so look must write only to what belongs to its frames. `config` has passed its check().
+void for_each_lag_chunk(std::span<const float> wave, const YinConfig& config, int threads,
+                        const std::function<void(const LagChunk&)>& look);
 
 // The period in samples at the peak of `correlation` nearest to entry i, between samples by parabolas there and at its
 // multiples.

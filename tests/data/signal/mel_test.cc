@@ -157,19 +157,28 @@ TEST(GoldenRvcSpec, MelLossesAndTheirGradients) {
     SCOPED_TRACE(file.filename().string());
     const auto [golden, config] = load_spec(file);
     const auto target = wave_of(golden, "in.y");
-    const auto check = [&, &golden = golden](const char* loss_name, const char* gradient_name, auto loss_of) {
-      const auto wave = wave_of(golden, "in.y_hat").set_requires_grad(true);
-      const at::Tensor loss = loss_of(wave);
-      const auto expected = golden.at(loss_name).values[0];
-      EXPECT_NEAR(loss.item<double>(), expected, 1e-5 * expected) << loss_name;
-      loss.backward();
-      EXPECT_TRUE(near_all(golden.at(gradient_name).values, doubles_of(wave.grad()), 2e-4)) << gradient_name;
+    const auto check = [&, &golden = golden](const char* loss_name, const char* gradient_name, double tolerance,
+                                             auto loss_of) {
+      for (const auto type : {at::kFloat, at::kDouble}) {
+        const auto wave = wave_of(golden, "in.y_hat").to(type).set_requires_grad(true);
+        const at::Tensor loss = loss_of(wave, target.to(type));
+        const auto expected = golden.at(loss_name).values[0];
+        EXPECT_NEAR(loss.item<double>(), expected, 1e-5 * expected) << loss_name;
+        loss.backward();
+        EXPECT_TRUE(near_all(golden.at(gradient_name).values, doubles_of(wave.grad()),
+                             type == at::kFloat ? 2 * tolerance : tolerance))
+            << gradient_name << " as " << type;
+      }
     };
-    check("mel_loss_x45", "grad.y_hat",
-          [&, &config = config](const at::Tensor& wave) { return 45 * mel_loss(wave, target, config); });
-    check("multiscale.loss_x15", "multiscale.grad.y_hat", [&, &config = config](const at::Tensor& wave) {
-      return 15 * multiscale_mel_loss(wave, target, config.sample_rate_hz);
+    check("mel_loss_x45", "grad.y_hat", 1e-4, [&, &config = config](const at::Tensor& wave, const at::Tensor& like) {
+      return 45 * mel_loss(wave, like, config);
     });
+    // The recorded gradient is itself up to 3.0e-4 from the one in double (48 kHz, the last 90 samples: a bin so quiet
+    // that its angle is rounding); so may ours be in single precision, as the processor's FFT kernels decide.
+    check("multiscale.loss_x15", "multiscale.grad.y_hat", 3.1e-4,
+          [&, &config = config](const at::Tensor& wave, const at::Tensor& like) {
+            return 15 * multiscale_mel_loss(wave, like, config.sample_rate_hz);
+          });
   }
 }
 
