@@ -4,15 +4,14 @@
 #include <signal.h>
 #include <sys/mount.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "data/audio/audio_writer.h"
 #include "data/sets/dataset_writer.h"
 #include "tests/cli/program_run.h"
 #include "tests/data/sets/pseudo_speech.h"
 #include "tools/base/atomic_file.h"
+#include "tools/cli/commit.h"
 
 namespace melisma {
 namespace {
@@ -128,6 +127,7 @@ TEST_F(TrainCommand, TrainsSavesAndSaysWhatMatters) {
   }
   EXPECT_EQ(status("whole")["state"], "finished");
   EXPECT_EQ(status("whole")["epoch"], 2);
+  EXPECT_EQ(testing::load_json(run_folder("whole") / "manifest.json")["commit"], program_commit());
   const auto run = run_folder("whole");
   for (const auto* file : {"config.toml", "manifest.json", "metrics.jsonl", "checkpoints/index.json"}) {
     EXPECT_TRUE(fs::exists(run / file)) << file;

@@ -49,6 +49,7 @@ Json manifest_of(const TrainOptions& options, const Session& session) {
       {"format_version", 1},
       {"recipe", options.recipe},
       {"version", options.version},
+      {"commit", options.commit},
       {"created_utc", utc_now()},
       {"command", command_line()},
       {"seed", session.composed.plan.trainer.seed},

@@ -19,7 +19,7 @@ struct TrainOptions {
   bool is_resume = false;
   std::string resume_run;  // empty = by name, by dataset, or the newest run of the recipe
   std::string resume_epoch = "last";
-  std::string version;  // of the program, for the manifest
+  std::string version, commit;  // of the program, for the manifest
 };
 
 // Trains to the end and returns 0 (also when the overtraining check ended it). Throws Error otherwise; after the run

@@ -9,6 +9,7 @@
 #include "tools/base/error.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/commit.h"
 
 namespace melisma {
 namespace {
@@ -36,7 +37,7 @@ void check_command_name(int argc, char** argv) {
 int run_parsed(int argc, char** argv) {
   GlobalOptions global;
   CLI::App app{kDescription, "melisma"};
-  app.set_version_flag("--version", std::string("melisma ") + MELISMA_VERSION);
+  app.set_version_flag("--version", fmt::format("melisma {} (commit {})", MELISMA_VERSION, program_commit()));
   app.add_option("--workspace", global.workspace, "folder of datasets, runs and models")->capture_default_str();
   app.add_option("--threads", global.threads, "threads to compute with; 0 = one a physical core")
       ->check(CLI::NonNegativeNumber);

@@ -3,6 +3,7 @@
 
 #include "tools/actions/actions.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/commit.h"
 #include "tools/cli/engine_library.h"
 
 namespace melisma {
@@ -10,6 +11,7 @@ namespace melisma {
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global) {
   auto options = std::make_shared<TrainOptions>();
   options->version = MELISMA_VERSION;
+  options->commit = program_commit();
   app.add_option("recipe", options->recipe, "what to train: rvc")->required();
   app.add_option("--dataset", options->dataset, "dataset to train on: a name in the workspace, or a file");
   app.add_option("--config", options->config, "TOML file with settings");

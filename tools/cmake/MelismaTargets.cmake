@@ -40,6 +40,24 @@ function(melisma_messages library proto)
   target_link_libraries(melisma_${library} PUBLIC protobuf::libprotobuf-lite)
 endfunction()
 
+# melisma_knows_its_commit(<library>): gives the library program_commit(). Its one small source is written anew when HEAD
+# has moved, and nothing else is compiled then.
+function(melisma_knows_its_commit library)
+  set(moves "")
+  execute_process(COMMAND git -c safe.directory=* rev-parse --git-path logs/HEAD WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+    OUTPUT_VARIABLE head_log OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE code)
+  get_filename_component(head_log "${head_log}" ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
+  if(code EQUAL 0 AND EXISTS ${PROJECT_SOURCE_DIR}/.git AND EXISTS ${head_log})
+    set(moves ${head_log})
+  endif()
+  set(script ${PROJECT_SOURCE_DIR}/tools/cmake/commit.cmake)
+  set(source ${PROJECT_BINARY_DIR}/generated/commit.cc)
+  add_custom_command(OUTPUT ${source}
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUTPUT=${source} -P ${script}
+    DEPENDS ${script} ${moves} VERBATIM)
+  target_sources(melisma_${library} PRIVATE ${source})
+endfunction()
+
 function(melisma_use_torch target)
   target_link_libraries(${target} PUBLIC torch::cpu torch::openmp)
   target_precompile_headers(${target} REUSE_FROM melisma_torch_pch)
