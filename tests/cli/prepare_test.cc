@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using testing::ProgramResult;
 using testing::ProgramRun;
 using testing::pseudo_speech;
@@ -124,6 +125,46 @@ TEST_F(PrepareCommand, AKilledRunContinuesAndEqualsAStraightOne) {
   }
   ASSERT_EQ(prepare("killed", plain()).exit_code, 0);
   EXPECT_EQ(read_file(dataset("killed")), read_file(dataset("straight")));
+}
+
+// The cut recordings in the cache: how far preparation has come.
+std::size_t n_parts_in(const fs::path& cache) {
+  std::error_code absent;
+  std::size_t count = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(cache, absent)) {
+    count += entry.path().extension() == ".part" ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(PrepareCommand, CtrlCEndsWith130AndTheSameCommandContinues) {
+  constexpr int kRecordings = 24;
+  for (std::uint32_t i = 0; i < kRecordings; ++i) {
+    const auto name = "alice/" + std::to_string(100 + i) + ".wav";
+    const auto second = pseudo_speech(i, 1.0, 16000);
+    std::vector<float> samples;
+    for (int k = 0; k < 20; ++k) samples.insert(samples.end(), second.begin(), second.end());
+    write(name, std::move(samples));
+  }
+  const std::vector<std::string> more{"--pitch", "none", "--content", "none", "--threads", "1", "--json"};
+  ProgramRun run(folder_.path(), words("stopped", more));
+  ASSERT_TRUE(run.wait_until([&] { return n_parts_in(folder_ / "melisma-workspace/cache") >= 2; })) << run.err();
+  ::kill(run.pid(), SIGINT);
+  const auto stopped = run.finish();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  EXPECT_THAT(stopped.err, MatchesRegex("melisma: interrupted: stopped with [0-9]+ of 24 recordings cut; the same "
+                                        "command continues from here\n"));
+  EXPECT_EQ(stopped.out, "");
+  EXPECT_FALSE(fs::exists(dataset("stopped")));
+  const auto n_cut = n_parts_in(folder_ / "melisma-workspace/cache");
+  ASSERT_LT(n_cut, kRecordings);
+
+  const auto resumed = prepare("stopped", more);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(nlohmann::json::parse(resumed.out)["reused"]["recordings"], n_cut);
+  fs::remove_all(folder_ / "melisma-workspace/cache");
+  ASSERT_EQ(prepare("straight", more).exit_code, 0);
+  EXPECT_EQ(read_file(dataset("stopped")), read_file(dataset("straight")));
 }
 
 TEST_F(PrepareCommand, ThreadsDoNotChangeAByte) {

@@ -149,13 +149,9 @@ TEST_F(TrainCommand, OneEpochAndAResumeEqualTwoEpochsBitForBit) {
 }
 
 TEST_F(TrainCommand, SigtermSavesAndAResumeGoesOn) {
-  fs::remove(folder() / "stderr.txt");  // of the last program
   ProgramRun run(folder(),
                  words({"--dataset", "mara", "--config", "tiny.toml", "--name", "stopped", "--epochs", "500"}));
-  while (run.err().find("held-out") == std::string::npos) {
-    ASSERT_EQ(::kill(run.pid(), 0), 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  ASSERT_TRUE(run.wait_until_it_says("held-out")) << run.err();
   ::kill(run.pid(), SIGTERM);
   const auto result = run.finish();
   EXPECT_EQ(result.exit_code, 143) << result.err;

@@ -8,20 +8,14 @@
 #include <fstream>
 
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace {
 using testing::TemporaryFolder;
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "no error";
-}
+std::string message_of(const std::function<void()>& action) { return testing::refusal_of(ErrorKind::usage, action); }
 
 TEST(Run, IsCreatedWholeAndFoundByNameIdAndFolder) {
   TemporaryFolder workspace;

@@ -9,6 +9,7 @@
 #include "models/weights/pth_file.h"
 #include "models/weights/weight_norm.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -20,13 +21,7 @@ using melisma::testing::load_json;
 using melisma::testing::TemporaryFolder;
 
 std::string voice_refusal(const fs::path& path) {
-  try {
-    (void)read_rvc_voice(path);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
-    return error.message();
-  }
-  return "no error";
+  return melisma::testing::refusal_of(ErrorKind::checkpoint, [&] { (void)read_rvc_voice(path); });
 }
 
 TEST(TensorShapes, AreThoseOfTheNetworkInEveryConfigurationAndForm) {

@@ -10,6 +10,7 @@
 #include "models/weights/model_file.h"
 #include "models/weights/pickle_reader.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -18,28 +19,18 @@ namespace fs = std::filesystem;
 using melisma::testing::golden_files;
 using melisma::testing::golden_folder;
 using melisma::testing::load_json;
+using melisma::testing::refusal_of;
 using melisma::testing::TemporaryFolder;
 using nlohmann::json;
 
-// The message of the Error(checkpoint) that reading `path` ends with.
 std::string refusal(const fs::path& path) {
-  try {
-    (void)read_model(path);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
-    return error.message();
-  }
-  return "no error";
+  return refusal_of(ErrorKind::checkpoint, [&] { (void)read_model(path); });
 }
 
 std::string refusal_of_pickle(const std::string& pickle) {
-  try {
+  return refusal_of(ErrorKind::checkpoint, [&] {
     (void)read_pickle(std::as_bytes(std::span(pickle)), [](const StorageRequest&) { return std::nullopt; });
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::checkpoint);
-    return error.message();
-  }
-  return "no error";
+  });
 }
 
 double absolute_sum(const StateDict& weights) {
