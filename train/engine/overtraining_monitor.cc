@@ -104,7 +104,7 @@ void OvertrainingMonitor::observe_each(std::initializer_list<double> scores) {
 Decision OvertrainingMonitor::before_epoch(std::int64_t epoch) const {
   History before;
   for (const auto& evaluation : history_) {
-    if (evaluation.epoch <= epoch) before.push_back(evaluation);
+    if (evaluation.epoch <= epoch && !evaluation.is_extra) before.push_back(evaluation);
   }
   return find_row(kRules, config_.rule, "overtraining rule").decide(config_, before);
 }
@@ -124,6 +124,7 @@ std::string evaluations_to_json(const History& evaluations) {
                      {"step", e.step},
                      {"score", number(e.score)},
                      {"training_score", number(e.training_score)}});
+    if (e.is_extra) array.back()["is_extra"] = true;
   }
   return array.dump();
 }
@@ -135,7 +136,8 @@ History evaluations_from_json(const std::string& text) {
       evaluations.push_back({.epoch = item.at("epoch").get<std::int64_t>(),
                              .step = item.at("step").get<std::int64_t>(),
                              .score = number_from(item.at("score")),
-                             .training_score = number_from(item.at("training_score"))});
+                             .training_score = number_from(item.at("training_score")),
+                             .is_extra = item.value("is_extra", false)});
     }
     return evaluations;
   } catch (const nlohmann::json::exception& problem) {

@@ -18,6 +18,9 @@ struct Evaluation {
   double score = 0;                  // NaN never counts as an improvement
   // The same metric on training clips, where the rule asks for it; NaN otherwise.
   double training_score = std::numeric_limits<double>::quiet_NaN();
+  // Made only because training ended here: it can be the best, but no rule counts it, so that a run that is lengthened
+  // decides as one that was never ended.
+  bool is_extra = false;
 };
 
 struct Decision {

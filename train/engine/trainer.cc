@@ -196,9 +196,10 @@ Moment Trainer::moment(bool is_epoch_end, const Stopwatch& since) const {
 // Whatever is due after a step or an epoch, in this order: a line, a validation, a checkpoint, a stop.
 void Trainer::after(bool is_epoch_end) {
   if (is_epoch_end || is_due(plan_.trainer.log_every, moment(false, since_log_))) log_interval();
+  const bool is_scheduled = is_due(plan_.trainer.validate_every, moment(is_epoch_end, since_validation_));
   bool is_new_best = false;
-  if (is_due(plan_.trainer.validate_every, moment(is_epoch_end, since_validation_))) {
-    validate();
+  if (is_scheduled || is_last_validation_missing(is_epoch_end)) {
+    validate(/*is_extra=*/!is_scheduled);
     is_new_best = store_.is_among_best(state_.evaluations.back().score);
   }
   if (is_new_best || is_due(plan_.checkpoints.every, moment(is_epoch_end, since_checkpoint_)) ||
@@ -208,12 +209,20 @@ void Trainer::after(bool is_epoch_end) {
   stop_if_asked();
 }
 
-void Trainer::validate() {
+// Whether the epochs end here with weights that nobody has scored.
+bool Trainer::is_last_validation_missing(bool is_epoch_end) const {
+  if (plan_.trainer.validate_every.is_off() || !is_epoch_end || state_.epochs_done < plan_.trainer.epochs) return false;
+  return state_.evaluations.empty() || state_.evaluations.back().step != state_.step;
+}
+
+void Trainer::validate(bool is_extra) {
   const AveragedWeights in_place(average_.get());
   c10::NoGradGuard no_grad;
   const auto values = task_.validate(state_.epoch(), state_.step, events_);
-  Evaluation evaluation{
-      .epoch = state_.epoch(), .step = state_.step, .score = watched_score(values, plan_.overtraining.metric)};
+  Evaluation evaluation{.epoch = state_.epoch(),
+                        .step = state_.step,
+                        .score = watched_score(values, plan_.overtraining.metric),
+                        .is_extra = is_extra};
   if (monitor_.needs_training_score()) {
     evaluation.training_score =
         watched_score(task_.validate_on_training(state_.epoch(), state_.step), plan_.overtraining.metric);

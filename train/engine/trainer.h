@@ -70,7 +70,8 @@ class Trainer {
   [[nodiscard]] StepContext context(std::size_t micro_batch) const;
   [[nodiscard]] Moment moment(bool is_epoch_end, const Stopwatch& since) const;
   void after(bool is_epoch_end);
-  void validate();
+  [[nodiscard]] bool is_last_validation_missing(bool is_epoch_end) const;
+  void validate(bool is_extra);
   void save(bool is_epoch_end);
   void stop_if_asked();
   void log_interval();

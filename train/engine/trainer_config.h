@@ -88,7 +88,8 @@ struct TrainerConfig {
         field("accumulation", &C::accumulation, "micro-batches whose gradients make one step").at_least(1),
         field("ema_decay", &C::ema_decay, "decay per step of the averaged weights; 0 = no averaging")
             .range(0, 0.9999999),
-        field("validate_every", &C::validate_every, "how often held-out clips are scored"),
+        field("validate_every", &C::validate_every,
+              "how often held-out clips are scored; once more when the epochs end"),
         field("log_every", &C::log_every, "how often a line of losses is printed").cosmetic(),
         field("max_skipped_steps", &C::max_skipped_steps,
               "steps with non-finite numbers that are skipped before the run ends as diverged")

@@ -264,7 +264,58 @@ TEST(Trainer, ValidatesAndSavesInStepsWhenAsked) {
   for (const auto& entry : run.trainer->checkpoints()) names.push_back(entry.folder.filename());
   EXPECT_EQ(names,
             (std::vector<std::string>{"epoch-0001-step-000003", "epoch-0002-step-000006", "epoch-0002-step-000008"}));
-  EXPECT_EQ(run.sink.values("validation/error").size(), 2u);
+  EXPECT_EQ(run.sink.values("validation/error").size(), 3u) << "after steps 3 and 6, and when the epochs end";
+}
+
+TEST(Trainer, TheLastEpochIsScoredWhateverTheInterval) {
+  const TemporaryFolder folder;
+  TinyRun run(folder / "run");
+  run.plan.trainer.validate_every = epochs(2);
+  run.options.score = [](std::int64_t epoch) { return 1.0 / static_cast<double>(epoch); };
+  const auto outcome = run.run();
+  std::vector<std::int64_t> scored;
+  for (const auto& evaluation : run.trainer->state().evaluations) scored.push_back(evaluation.epoch);
+  EXPECT_EQ(scored, (std::vector<std::int64_t>{2, 3}));
+  EXPECT_EQ(outcome.best->epoch, 3);
+  EXPECT_EQ(outcome.best_checkpoint->folder.filename(), "epoch-0003-step-000012");
+  EXPECT_DOUBLE_EQ(*outcome.best_checkpoint->score, 1.0 / 3);
+
+  TinyRun exact(folder / "exact"), off(folder / "off");
+  exact.plan.trainer.validate_every = epochs(3);
+  exact.run();
+  EXPECT_EQ(exact.sink.values("validation/error").size(), 1u) << "what is due anyway is scored once";
+  off.plan.trainer.validate_every = Duration{};
+  off.run();
+  EXPECT_TRUE(off.sink.values("validation/error").empty());
+}
+
+// The score where the first half ended is the only trace it leaves: no rule counts it.
+TEST(Trainer, ALengthenedRunEqualsAStraightOneDespiteTheScoreWhereItEnded) {
+  const TemporaryFolder folder;
+  TinyRun straight(folder / "straight"), lengthened(folder / "lengthened");
+  for (auto* run : {&straight, &lengthened}) {
+    run->plan.trainer.validate_every = epochs(2);
+    run->plan.trainer.ema_decay = 0.9;
+    run->plan.overtraining = {.rule = "patience", .patience = 3};
+    run->options.score = [](std::int64_t epoch) { return epoch == 2 ? 0.5 : 1.0; };
+  }
+  straight.plan.trainer.epochs = 20;
+  const auto expected = straight.run();
+  lengthened.plan.trainer.epochs = 3;
+  lengthened.run();
+  lengthened.plan.trainer.epochs = 20;
+  const auto outcome = lengthened.resume();
+  EXPECT_TRUE(outcome.is_overtrained);
+  EXPECT_EQ(outcome.epochs_done, expected.epochs_done);
+  EXPECT_EQ(outcome.reason, expected.reason);
+  const auto a = straight.trainer->checkpoints().back().folder, b = lengthened.trainer->checkpoints().back().folder;
+  for (const auto* file :
+       {"model.safetensors", "ema.safetensors", "discriminator.safetensors", "optimizer.safetensors"}) {
+    EXPECT_EQ(read_file(a / file), read_file(b / file)) << file;
+  }
+  auto state = TrainState::from_json(read_file(b / "state.json"));
+  EXPECT_EQ(std::erase_if(state.evaluations, [](const Evaluation& evaluation) { return evaluation.is_extra; }), 1u);
+  EXPECT_EQ(state.to_json(), read_file(a / "state.json"));
 }
 
 }  // namespace
