@@ -11,7 +11,7 @@ struct ReportOptions {
   std::filesystem::path workspace;
   std::vector<std::string> runs;     // names, ids or folders; the first is the page's subject
   std::vector<std::string> sounds;   // "label=file": more audio to listen to, conversions for example
-  std::vector<std::string> exports;  // quality reports (JSON) besides <workspace>/models/<run>*.quality.json
+  std::vector<std::string> exports;  // quality reports (JSON) besides those in <workspace>/models that name the run
   std::string title;                 // empty = made of the runs' names
 };
 

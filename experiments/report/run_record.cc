@@ -41,10 +41,8 @@ RunRecord read_run_record(Run run) {
     return a.value("split", "") == "test" && b.value("split", "") != "test";
   });
   const auto models = record.run.folder().parent_path().parent_path() / "models";
-  for (auto& json : json_files_in(models)) {
-    const auto file = json["_file"].get<std::string>();
-    if (file.starts_with(record.run.name()) && file.ends_with(".quality.json"))
-      record.exports.push_back(std::move(json));
+  for (auto& json : json_files_in(models)) {  // exports of every run
+    if (json.value("run", "") == record.run.id()) record.exports.push_back(std::move(json));
   }
   return record;
 }

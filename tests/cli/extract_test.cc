@@ -108,6 +108,10 @@ TEST(ExtractCommand, TakesTheBestTheLastOrAnyEpochOfARun) {
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_TRUE(fs::exists(folder / ("melisma-workspace/models/" + std::string(name) + ".safetensors"))) << which;
   }
+  ASSERT_EQ(extract(folder, {"alice", "--dtype", "fp16"}).exit_code, 0);
+  const auto report =
+      melisma::testing::load_json(folder / "melisma-workspace/models/alice-e0003-fp16.safetensors.quality.json");
+  EXPECT_EQ(report["run"], "alice-0123abcd");
 }
 
 TEST(ExtractCommand, SaysExactlyWhatIsWrong) {

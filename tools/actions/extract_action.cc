@@ -90,6 +90,8 @@ std::optional<Dataset> report_dataset(const ExtractOptions& options, const Model
 ExtractJson quality_of(const ModelFile& voice, const VoiceExport& exported, const ExtractOptions& options,
                        const ModelSource& source) {
   auto report = layer_report(exported, options.dtype);
+  report["source"] = source.label;
+  if (source.run) report["run"] = source.run->id();  // whose report it belongs in
   if (const auto dataset = report_dataset(options, source)) {
     report["held_out"] =
         held_out_report(voice, exported_model(voice, exported, options.dtype), *dataset, options.report_clips);

@@ -113,9 +113,12 @@ Run make_run(const fs::path& workspace, const std::string& name) {
   write_audio(run.evaluations() / "test-6" / "01-1.flac", sweep(1.4), "flac16");
   write_file_atomically(run.evaluations() / "test-6.json", evaluation_json().dump());
   fs::create_directories(workspace / "models");
-  write_file_atomically(
-      workspace / "models" / (name + "-int8.quality.json"),
-      R"({"dtype":"int8","file_bytes":14000000,"held_out":{"waveform_snr_db":31.2,"clips":8},"layers":[]})");
+  const Json quality{{"dtype", "int8"},
+                     {"run", run.id()},
+                     {"file_bytes", 14000000},
+                     {"held_out", {{"waveform_snr_db", 31.2}, {"clips", 8}}},
+                     {"layers", Json::array()}};
+  write_file_atomically(workspace / "models" / (name + "-int8.quality.json"), quality.dump());
   return run;
 }
 
@@ -146,6 +149,15 @@ TEST(Report, ShowsRunsSideBySide) {
   const auto page = report_html({.workspace = folder.path(), .runs = {"anna", "bella"}});
   EXPECT_NE(page.find("Held-out mel_distance of every run"), std::string::npos);
   EXPECT_NE(page.find("bella-0123abcd"), std::string::npos);
+}
+
+TEST(Report, ExportsAreThoseOfTheRunAndNotOfOneWhoseNameBeginsAlike) {
+  const testing::TemporaryFolder folder;
+  for (const auto* name : {"t1", "t10", "t1-b"}) make_run(folder.path(), name);
+  const auto page = report_html({.workspace = folder.path(), .runs = {"t1"}});
+  EXPECT_NE(page.find("t1-int8.quality.json"), std::string::npos);
+  EXPECT_EQ(page.find("t10-int8.quality.json"), std::string::npos);
+  EXPECT_EQ(page.find("t1-b-int8.quality.json"), std::string::npos);
 }
 
 TEST(Report, ARunWithoutAnythingSaysSo) {
