@@ -79,6 +79,12 @@ const AudioExtension* audio_extension_of(const fs::path& path) {
   return row == kAudioExtensions.end() ? nullptr : row;
 }
 
+std::string known_audio_extensions() {
+  std::string known;
+  for (const auto& extension : kAudioExtensions) known += (known.empty() ? "" : " ") + std::string(extension.name);
+  return known;
+}
+
 std::vector<fs::path> find_audio_files(const fs::path& folder) {
   std::error_code code;
   if (!fs::exists(folder, code)) fail(ErrorKind::data, "no folder '{}'", folder.string());

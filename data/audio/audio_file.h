@@ -58,6 +58,9 @@ inline constexpr std::array kAudioExtensions{
 // The row for a path's extension in any case, or null: not a name of an audio file.
 [[nodiscard]] const AudioExtension* audio_extension_of(const std::filesystem::path& path);
 
+// ".wav .w64 ...": for people whose folder holds nothing that is read.
+[[nodiscard]] std::string known_audio_extensions();
+
 // Every audio file below `folder` (recursive, sorted, hidden files and folders left out).
 // Throws Error(data) if the folder is missing or cannot be listed.
 [[nodiscard]] std::vector<std::filesystem::path> find_audio_files(const std::filesystem::path& folder);

@@ -82,9 +82,7 @@ Run Run::create(const fs::path& workspace, std::string_view name, std::string_vi
     fail(ErrorKind::usage, "run '{}' is there already; go on with it by --resume, or choose another --name",
          folder.filename().string());
   }
-  std::error_code problem;
-  fs::create_directories(runs, problem);
-  if (problem) fail(ErrorKind::device, "cannot make '{}': {}", runs.string(), problem.message());
+  make_folders(runs, "name another --workspace");
   write_folder_atomically(folder, [&](const fs::path& temporary) {
     write_file_atomically(temporary / "config.toml", config_toml);
     write_file_atomically(temporary / "manifest.json", manifest.dump(2) + "\n");

@@ -270,8 +270,7 @@ TEST_F(TrainCommand, AFolderThatCannotBeWrittenIsNamed) {
   fs::create_directories(folder() / "blocked");
   write_file_atomically(folder() / "blocked/runs", "a file where the folder should be");
   const auto result = train({"--dataset", dataset, "--config", "tiny.toml", "--workspace", "blocked"});
-  EXPECT_EQ(result.exit_code, 5);
-  EXPECT_THAT(result.err, HasSubstr("cannot make 'blocked/runs'"));
+  expect_error(result, 5, "device: cannot make the folder 'blocked/runs': Not a directory; name another --workspace");
 }
 
 TEST_F(TrainCommand, AFullDiskIsFoundBeforeTheFirstStep) {

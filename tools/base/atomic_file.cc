@@ -93,6 +93,19 @@ void move_into_place(const fs::path& temporary, const fs::path& path) {
 
 }  // namespace
 
+void require_writable(const fs::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (::access((folder / "").c_str(), W_OK | X_OK) != 0) fail_to_write(path, errno);
+}
+
+void make_folders(const fs::path& folder, std::string_view advice) {
+  std::error_code problem;
+  fs::create_directories(folder, problem);
+  if (problem) {
+    fail(ErrorKind::device, "cannot make the folder '{}': {}; {}", folder.string(), problem.message(), advice);
+  }
+}
+
 void fail_to_write(const fs::path& path, int code) {
   fail(ErrorKind::device, "cannot write '{}': {}", path.string(), advice_for(code));
 }
@@ -107,12 +120,16 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
 
 void write_file_atomically(const fs::path& path, const std::function<void(const fs::path&)>& write) {
   const auto temporary = temporary_name(path);
+  std::error_code ignored;
   try {
     write(temporary);
     sync_path(temporary, O_RDONLY);
     move_into_place(temporary, path);
+  } catch (Error& error) {
+    fs::remove(temporary, ignored);
+    error.rename(temporary.string(), path.string());
+    throw;
   } catch (...) {
-    std::error_code ignored;
     fs::remove(temporary, ignored);
     throw;
   }
@@ -134,6 +151,10 @@ void write_folder_atomically(const fs::path& path, const std::function<void(cons
     if (fs::exists(path)) fs::rename(path, retired);
     move_into_place(temporary, path);
     fs::remove_all(retired, ignored);
+  } catch (Error& error) {
+    fs::remove_all(temporary, ignored);
+    error.rename(temporary.string(), path.string());
+    throw;
   } catch (...) {
     fs::remove_all(temporary, ignored);
     throw;

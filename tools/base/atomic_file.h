@@ -14,7 +14,8 @@ namespace melisma {
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> content);
 
-// The same for a file that `write` makes itself under the temporary name it is given (removed if it throws).
+// The same for a file that `write` makes itself under the temporary name it is given (removed if it throws). An Error
+// of `write` that names the temporary file comes out naming `path`.
 void write_file_atomically(const std::filesystem::path& path,
                            const std::function<void(const std::filesystem::path& temporary)>& write);
 
@@ -22,6 +23,12 @@ void write_file_atomically(const std::filesystem::path& path,
 // renamed. An existing folder at `path` is replaced only after the new one is complete.
 void write_folder_atomically(const std::filesystem::path& path,
                              const std::function<void(const std::filesystem::path& temporary)>& fill);
+
+// Throws what write_file_atomically would if the folder of `path` is missing or not writable, before any work is done.
+void require_writable(const std::filesystem::path& path);
+
+// Makes a folder and those on the way to it; throws Error(device) with the cause and `advice`: what to do.
+void make_folders(const std::filesystem::path& folder, std::string_view advice);
 
 // Throws Error(device): cannot write `path`, the cause `code` (an errno), and what to do about it.
 [[noreturn]] void fail_to_write(const std::filesystem::path& path, int code);

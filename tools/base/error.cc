@@ -61,6 +61,14 @@ Error& Error::while_doing(std::string frame) {
   return *this;
 }
 
+Error& Error::rename(std::string_view name, std::string_view new_name) {
+  for (auto at = message_.find(name); at != std::string::npos; at = message_.find(name, at + new_name.size())) {
+    message_.replace(at, name.size(), new_name);
+  }
+  compose();
+  return *this;
+}
+
 Error Error::interrupted(int signal_number, std::string message) {
   Error error(ErrorKind::interrupted, std::move(message));
   error.exit_code_ = 128 + signal_number;

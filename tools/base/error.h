@@ -31,6 +31,8 @@ class Error : public std::exception {
   Error(ErrorKind kind, std::string message);
   // Adds a frame where meaning is known: error.while_doing("starting run alice").
   Error& while_doing(std::string frame);
+  // The message with every `name` in it replaced: a temporary file by the one it was to become.
+  Error& rename(std::string_view name, std::string_view new_name);
   [[nodiscard]] ErrorKind kind() const { return kind_; }
   [[nodiscard]] const std::string& message() const { return message_; }
   [[nodiscard]] const std::vector<std::string>& frames() const { return frames_; }

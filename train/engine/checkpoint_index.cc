@@ -191,12 +191,7 @@ void verify_checkpoint(const CheckpointEntry& entry) {
 
 CheckpointStore::CheckpointStore(fs::path folder, const CheckpointConfig& config, std::string run)
     : folder_(std::move(folder)), config_(config), run_(std::move(run)) {
-  std::error_code problem;
-  fs::create_directories(folder_, problem);
-  if (problem) {
-    fail(ErrorKind::device, "cannot make the folder '{}': {}; change its permissions or name another workspace",
-         folder_.string(), problem.message());
-  }
+  make_folders(folder_, "change its permissions or name another workspace");
   lock();
   recover();
 }

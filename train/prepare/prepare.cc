@@ -25,14 +25,7 @@ namespace {
 constexpr std::string_view kPartVersion = "part 1";
 constexpr std::int64_t kScratchSamples = 64'000'000;  // in memory, all threads together: 256 MB
 
-void make_folder(const fs::path& folder) {
-  std::error_code problem;
-  fs::create_directories(folder, problem);
-  if (problem) {
-    fail(ErrorKind::device, "cannot make the folder '{}': {}; name another --workspace", folder.string(),
-         problem.message());
-  }
-}
+void make_folder(const fs::path& folder) { make_folders(folder, "name another --workspace"); }
 
 // The bytes of a file, read in pieces; nothing if it cannot be read.
 std::optional<std::string> hash_of_file(const fs::path& path) {

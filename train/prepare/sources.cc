@@ -33,10 +33,8 @@ std::vector<SourceFile> find_sources(const fs::path& recordings) {
         {path, relative.generic_string(), is_in_subfolder ? relative.begin()->string() : folder_name(recordings)});
   }
   if (sources.empty()) {
-    std::string known;
-    for (const auto& extension : kAudioExtensions) known += (known.empty() ? "" : " ") + std::string(extension.name);
     fail(ErrorKind::data, "'{}' holds no recordings; files with these endings are read: {}", recordings.string(),
-         known);
+         known_audio_extensions());
   }
   std::sort(sources.begin(), sources.end(), [](const SourceFile& a, const SourceFile& b) { return a.name < b.name; });
   return sources;

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/golden.h"
+#include "tests/support/refusal.h"
+#include "tests/support/small_disk.h"
 #include "tools/base/append_file.h"
 #include "tools/base/error.h"
 
@@ -21,36 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::HasSubstr;
+using testing::SmallDisk;
 
 template <class Action>
 std::string device_error_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::device);
-    EXPECT_EQ(error.exit_code(), 5);
-    return error.message();
-  }
-  return "no error";
+  return testing::refusal_of(ErrorKind::device, action);
 }
-
-// A file system of 64 KiB, where this process may make one.
-class SmallDisk {
- public:
-  SmallDisk() { is_mounted_ = ::mount("none", folder_.path().c_str(), "tmpfs", 0, "size=64k") == 0; }
-  ~SmallDisk() {
-    if (is_mounted_) ::umount2(folder_.path().c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool is_mounted() const { return is_mounted_; }
-  bool make_read_only() { return ::mount("none", folder_.path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "") == 0; }
-  [[nodiscard]] fs::path operator/(std::string_view name) const { return folder_ / name; }
-
- private:
-  testing::TemporaryFolder folder_;
-  bool is_mounted_ = false;
-};
 
 TEST(AtomicFile, ReplacesTheOldContentWhole) {
   const testing::TemporaryFolder folder;
@@ -75,9 +51,20 @@ TEST(AtomicFile, NamesWhatIsWrongAndWhatToDo) {
   EXPECT_THROW((void)read_file(folder.path()), Error);
 }
 
+TEST(AtomicFile, AWritersErrorNamesTheFileThatWasToBe) {
+  const testing::TemporaryFolder folder;
+  const auto refuse = [](const fs::path& file) { fail(ErrorKind::device, "cannot write '{}'", file.string()); };
+  EXPECT_EQ(device_error_of([&] { write_file_atomically(folder / "a", refuse); }),
+            "cannot write '" + (folder / "a").string() + "'");
+  EXPECT_EQ(device_error_of([&] {
+              write_folder_atomically(folder / "b", [&](const fs::path& temporary) { refuse(temporary / "part"); });
+            }),
+            "cannot write '" + (folder / "b/part").string() + "'");
+}
+
 TEST(AtomicFile, AFullDiskKeepsTheOldContent) {
   SmallDisk disk;
-  if (!disk.is_mounted()) GTEST_SKIP() << "this process may not mount a small disk";
+  if (!disk.is_mounted()) GTEST_SKIP() << SmallDisk::kWhyNot;
   write_file_atomically(disk / "a", "old");
   const auto message = device_error_of([&] { write_file_atomically(disk / "a", std::string(1 << 20, 'x')); });
   EXPECT_THAT(message, HasSubstr("the disk is full; free space or name another folder"));
@@ -87,7 +74,7 @@ TEST(AtomicFile, AFullDiskKeepsTheOldContent) {
 
 TEST(AtomicFile, AFullDiskKeepsTheOldFolder) {
   SmallDisk disk;
-  if (!disk.is_mounted()) GTEST_SKIP() << "this process may not mount a small disk";
+  if (!disk.is_mounted()) GTEST_SKIP() << SmallDisk::kWhyNot;
   const auto fill = [](const std::string& text) {
     return [text](const fs::path& folder) { write_file_atomically(folder / "part", text); };
   };
@@ -99,14 +86,14 @@ TEST(AtomicFile, AFullDiskKeepsTheOldFolder) {
 
 TEST(AtomicFile, AReadOnlyFolderSaysSo) {
   SmallDisk disk;
-  if (!disk.is_mounted() || !disk.make_read_only()) GTEST_SKIP() << "this process may not mount a small disk";
+  if (!disk.is_mounted() || !disk.make_read_only()) GTEST_SKIP() << SmallDisk::kWhyNot;
   EXPECT_THAT(device_error_of([&] { write_file_atomically(disk / "a", "x"); }),
               HasSubstr("the folder is not writable; change its permissions or name another folder"));
 }
 
 TEST(AppendFile, TakesBackWhatDoesNotFit) {
   SmallDisk disk;
-  if (!disk.is_mounted()) GTEST_SKIP() << "this process may not mount a small disk";
+  if (!disk.is_mounted()) GTEST_SKIP() << SmallDisk::kWhyNot;
   AppendFile file(disk / "log");
   file.append("first line\n");
   EXPECT_THAT(device_error_of([&] { file.append(std::string(1 << 20, 'x')); }), HasSubstr("the disk is full"));

@@ -30,6 +30,13 @@ TEST(Error, InterruptionCarriesTheSignal) {
   EXPECT_EQ(Error::interrupted(2, "saved").exit_code(), 130);
 }
 
+TEST(Error, CanCallAThingByAnotherName) {
+  auto error = Error::interrupted(15, "cannot write 'a.tmp': no 'a.tmp'").while_doing("saving");
+  EXPECT_STREQ(error.rename("a.tmp", "a.tmp2").what(),
+               "interrupted: cannot write 'a.tmp2': no 'a.tmp2' (while saving)");
+  EXPECT_EQ(error.exit_code(), 143);
+}
+
 TEST(Table, FindsARowByName) { EXPECT_EQ(find_row(kMethods, "crepe", "pitch method").name, "crepe"); }
 
 TEST(Table, UnknownNameSuggestsTheNearest) {
