@@ -70,7 +70,7 @@ const Cepstra& MeasuredWave::cepstra() const {
 
 double MeasuredWave::integrated_lufs() const {
   if (!facets_->lufs) {
-    LoudnessMeter meter(sample_rate_hz(), 1, false);
+    LoudnessMeter meter(sample_rate_hz(), 1, {.true_peak = false, .maxima = false});
     meter.add({.samples = samples(), .n_channels = 1, .sample_rate_hz = sample_rate_hz()});
     facets_->lufs = meter.integrated_lufs();
   }

@@ -146,6 +146,20 @@ TEST(Structure, NobodyIncludesTheSlowTorchHeaders) {
   }
 }
 
+// Before C++23 what a function returned is gone when such a loop begins, and the loop runs no time or over rubble.
+TEST(Structure, NoLoopRunsOverAPartOfAFileThatIsGone) {
+  const std::regex loop(R"(for \([^;]*:\s*[\w:]*(load_json|load|parse)\([^;]*\)\s*(\.at\(|\[|\.items\(|\.front\())");
+  EXPECT_TRUE(std::regex_search(R"(for (const auto& c : load_json(file).at("cases")) {)", loop));
+  EXPECT_FALSE(std::regex_search(R"(for (const auto& c : fixture.at("cases")) {)", loop));
+  for (const auto* room : {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"}) {
+    for (const auto& source : sources_below(kRoot / room)) {
+      if (source.filename() == "structure_test.cc") continue;
+      std::istringstream text(slurp(source));
+      for (std::string line; std::getline(text, line);) EXPECT_FALSE(std::regex_search(line, loop)) << source << line;
+    }
+  }
+}
+
 TEST(Structure, EveryFolderHasAReadme) {
   for (const auto& [name, library] : read_libraries()) {
     EXPECT_TRUE(fs::exists(kRoot / library.path / "README.md")) << library.path << " has no README.md";
