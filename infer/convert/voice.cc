@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include "data/signal/chunks.h"
 #include "infer/convert/positional_noise.h"
 #include "infer/convert/windows.h"
 #include "models/rvc/voice_model.h"
