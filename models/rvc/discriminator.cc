@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "models/layers/position_convolution.h"
+
 namespace melisma {
 namespace {
 
@@ -58,14 +60,9 @@ class ScaleDiscriminator final : public SubDiscriminator {
   Owned<Conv1d> post_;
 };
 
-// A convolution along positions as one matrix product: x [B, P, H, in] -> [B, P, H', out].
-at::Tensor convolve_positions(const Conv2d& convolution, const at::Tensor& x, std::int64_t kernel,
-                              std::int64_t stride) {
-  const auto margin = (kernel - 1) / 2;
-  const auto windows = at::constant_pad_nd(x, {0, 0, margin, margin}).unfold(2, kernel, stride);  // [B, P, H', in, k]
-  const auto rows = windows.transpose(3, 4).flatten(3);                                           // [B, P, H', k in]
-  const auto weight = convolution.weight().squeeze(3).transpose(1, 2).flatten(1);                 // [out, k in]
-  return at::linear(rows, weight, convolution.bias());
+// [out, in, k, 1] -> [out, k in], as convolve_positions takes it.
+at::Tensor weight_by_taps(const Conv2d& convolution) {
+  return convolution.weight().squeeze(3).transpose(1, 2).flatten(1);
 }
 
 // Convolutions over every p-th sample.
@@ -106,10 +103,12 @@ class PeriodDiscriminator final : public SubDiscriminator {
     Judgement judgement;
     const auto as_planes = [](const at::Tensor& t) { return t.permute({0, 3, 2, 1}); };
     for (std::size_t i = 0; i < convolutions_.size(); ++i) {
-      x = convolve_positions(*convolutions_[i], x, kKernel, stride_of(i));
-      judgement.features.push_back(as_planes(x = at::leaky_relu(x, kJudgeSlope)));
+      x = convolve_positions(x, weight_by_taps(*convolutions_[i]), convolutions_[i]->bias(),
+                             {kKernel, stride_of(i), kJudgeSlope});
+      judgement.features.push_back(as_planes(x));
     }
-    judgement.features.push_back(as_planes(convolve_positions(*post_, x, kPostKernel, 1)));
+    x = convolve_positions(x, weight_by_taps(*post_), post_->bias(), {.kernel = kPostKernel});
+    judgement.features.push_back(as_planes(x));
     judgement.logits = judgement.features.back().flatten(1);
     return judgement;
   }

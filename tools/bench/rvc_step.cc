@@ -167,37 +167,44 @@ class OwnStep {
   AdamW discriminator_optimizer_, generator_optimizer_;
 };
 
-struct Measured {
-  std::vector<StepLosses> losses;
-  double cpu_seconds = 0;  // median a step, the first one not counted
-  double gflop = 0;        // of one step
-};
-
+// One way of taking the step: its own networks, and what each of its steps gave.
 template <class Step>
-Measured measure(const RvcSettings& settings, int repeats) {
-  RvcTask task(settings, {}, nullptr, {}, {});
-  Step step(task, settings);
-  const auto batch = random_batch(settings.model);
-  Measured measured;
-  std::vector<double> seconds;
-  for (int i = 0; i <= repeats; ++i) {
+class Contestant {
+ public:
+  explicit Contestant(const RvcSettings& settings) : task_(settings, {}, nullptr, {}, {}), step_(task_, settings) {}
+
+  void take(const Batch& batch, int index) {
     const FlopCount flops;
     const auto before = process_cpu_seconds();
-    measured.losses.push_back(step(batch, StepContext(1, 1, i, 0)));
-    if (i > 0) seconds.push_back(process_cpu_seconds() - before);
-    measured.gflop = flops.operations() / 1e9;
+    losses_.push_back(step_(batch, StepContext(1, 1, index, 0)));
+    seconds_.push_back(process_cpu_seconds() - before);
+    gflop_ = flops.operations() / 1e9;
   }
-  std::nth_element(seconds.begin(), seconds.begin() + repeats / 2, seconds.end());
-  measured.cpu_seconds = seconds[static_cast<std::size_t>(repeats / 2)];
-  return measured;
-}
 
-double worst_difference(const Measured& a, const Measured& b) {
+  [[nodiscard]] const std::vector<StepLosses>& losses() const { return losses_; }
+  [[nodiscard]] double gflop() const { return gflop_; }  // of one step
+  // Median CPU seconds a step, the first one not counted.
+  [[nodiscard]] double cpu_seconds() const {
+    std::vector<double> counted(seconds_.begin() + 1, seconds_.end());
+    const auto middle = counted.begin() + std::ssize(counted) / 2;
+    std::nth_element(counted.begin(), middle, counted.end());
+    return *middle;
+  }
+
+ private:
+  RvcTask task_;
+  Step step_;
+  std::vector<StepLosses> losses_;
+  std::vector<double> seconds_;
+  double gflop_ = 0;
+};
+
+double worst_difference(const std::vector<StepLosses>& a, const std::vector<StepLosses>& b) {
   double worst = 0;
   const auto add = [&](double x, double y) { worst = std::max(worst, std::abs(x - y) / std::abs(y)); };
-  for (std::size_t i = 0; i < std::min<std::size_t>(2, a.losses.size()); ++i) {
-    add(a.losses[i].discriminator, b.losses[i].discriminator);
-    add(a.losses[i].generator, b.losses[i].generator);
+  for (std::size_t i = 0; i < std::min<std::size_t>(2, a.size()); ++i) {
+    add(a[i].discriminator, b[i].discriminator);
+    add(a[i].generator, b[i].generator);
   }
   return worst;
 }
@@ -213,11 +220,16 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
     settings.discriminator = {"v2", 4, 4};
   }
   const int repeats = options.repeats > 0 ? options.repeats : 3;
-  const auto own = measure<OwnStep>(settings, repeats);
-  const auto peer = measure<PeerStep>(settings, repeats);
+  const auto batch = random_batch(settings.model);
+  Contestant<OwnStep> own(settings);
+  Contestant<PeerStep> peer(settings);
+  for (int i = 0; i <= repeats; ++i) {  // in turn, so that both meet the same machine
+    own.take(batch, i);
+    peer.take(batch, i);
+  }
   const double gemm = options.gemm_gflops();
   at::set_num_threads(threads);
-  const double own_rate = own.gflop / own.cpu_seconds, peer_rate = peer.gflop / peer.cpu_seconds;
+  const double own_rate = own.gflop() / own.cpu_seconds(), peer_rate = peer.gflop() / peer.cpu_seconds();
   BenchmarkReport report;
   report.setting = {
       fmt::format("RVC v2 40k{}, batch {}, {} frames, fp32, one thread, median of {} steps, CPU seconds",
@@ -227,12 +239,15 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
       "losses: worst relative difference of the first two steps; shares are of this machine's matrix-product rate",
   };
   report.figures = {
-      {.name = "ratio", .unit = "x", .value = peer.cpu_seconds / own.cpu_seconds, .at_least = 1.35},
-      {.name = "loss difference", .unit = "relative", .value = worst_difference(own, peer), .at_most = 5e-5},
-      {.name = "own step", .unit = "s", .value = own.cpu_seconds},
-      {.name = "peer step", .unit = "s", .value = peer.cpu_seconds},
-      {.name = "own work", .unit = "GFLOP", .value = own.gflop},
-      {.name = "peer work", .unit = "GFLOP", .value = peer.gflop},
+      {.name = "ratio", .unit = "x", .value = peer.cpu_seconds() / own.cpu_seconds(), .at_least = 1.35},
+      {.name = "loss difference",
+       .unit = "relative",
+       .value = worst_difference(own.losses(), peer.losses()),
+       .at_most = 5e-5},
+      {.name = "own step", .unit = "s", .value = own.cpu_seconds()},
+      {.name = "peer step", .unit = "s", .value = peer.cpu_seconds()},
+      {.name = "own work", .unit = "GFLOP", .value = own.gflop()},
+      {.name = "peer work", .unit = "GFLOP", .value = peer.gflop()},
       {.name = "own rate", .unit = "GFLOP/s", .value = own_rate},
       {.name = "peer rate", .unit = "GFLOP/s", .value = peer_rate},
       {.name = "matrix-product rate", .unit = "GFLOP/s", .value = gemm},
