@@ -336,6 +336,24 @@ std::vector<double> filter_both_ways(const Polynomials& filter, std::span<const 
   });
 }
 
+std::vector<double> filter_both_ways_held(const Sections& sections, std::span<const double> samples,
+                                          std::size_t n_tail) {
+  if (samples.empty()) return {};
+  std::vector<double> signal(samples.begin(), samples.end());
+  signal.resize(samples.size() + n_tail, samples.back());
+  const auto settled = settled_state(sections);
+  for (const auto level : {samples.front(), samples.back()}) {
+    auto state = settled;
+    for (auto& pair : state) {
+      for (auto& value : pair) value *= level;
+    }
+    filter_sections(sections, signal, state);
+    std::reverse(signal.begin(), signal.end());
+  }
+  signal.resize(samples.size());
+  return signal;
+}
+
 double response_db(const Sections& sections, double frequency_hz, double sample_rate_hz) {
   const Complex step = std::polar(1.0, -2 * std::numbers::pi * frequency_hz / sample_rate_hz);
   double decibels = 0;

@@ -49,6 +49,11 @@ void filter_sections(const Sections& sections, std::span<float> samples, Section
 [[nodiscard]] std::vector<double> filter_both_ways(const Sections& sections, std::span<const double> samples);
 [[nodiscard]] std::vector<double> filter_both_ways(const Polynomials& filter, std::span<const double> samples);
 
+// Forward and backward where the first and the last sample go on for ever, of which n_tail samples are computed: as
+// many as the filter needs to forget. Any length.
+[[nodiscard]] std::vector<double> filter_both_ways_held(const Sections& sections, std::span<const double> samples,
+                                                        std::size_t n_tail);
+
 // Gain in dB at one frequency.
 [[nodiscard]] double response_db(const Sections& sections, double frequency_hz, double sample_rate_hz);
 

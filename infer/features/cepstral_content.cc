@@ -9,6 +9,7 @@
 
 #include "data/signal/cepstrum.h"
 #include "data/signal/mel.h"
+#include "data/signal/thread_limit.h"
 #include "infer/features/content.h"
 #include "infer/features/short_spectra.h"
 #include "infer/features/vocal_tract.h"

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/signal/dio.h"
+#include "data/signal/harvest.h"
+#include "data/signal/praat_pitch.h"
 #include "data/signal/pyin.h"
+#include "data/signal/stonemask.h"
 #include "data/signal/yin.h"
 #include "infer/features/feature_key.h"
 #include "infer/features/mono16k.h"
@@ -23,6 +27,15 @@ YinConfig yin_config(const PitchConfig& config) {
           .hop = kFeatureHopSamples};
 }
 
+constexpr double kFramePeriodMs = 1000.0 * kFeatureHopSamples / kFeatureRateHz;
+
+// WORLD gives one frame more than there are whole hops.
+std::vector<float> refined_by_stonemask(std::span<const float> wave_16k, std::vector<double> rough, int threads) {
+  rough.resize(wave_16k.size() / kFeatureHopSamples);
+  const auto f0 = stonemask(wave_16k, kFeatureRateHz, rough, kFramePeriodMs, threads);
+  return {f0.begin(), f0.end()};
+}
+
 double coarse_mel(double f0_hz) { return 1127 * std::log1p(f0_hz / 700); }
 
 double percentile(const std::vector<float>& sorted, double share) {
@@ -35,8 +48,8 @@ double percentile(const std::vector<float>& sorted, double share) {
 }  // namespace
 }  // namespace pitch_detail
 
-static_assert(kPitchMethods.size() == kPitchMethodNames.size() && kPitchMethods[0].name == kPitchMethodNames[0] &&
-              kPitchMethods[1].name == kPitchMethodNames[1]);
+static_assert(std::equal(kPitchMethods.begin(), kPitchMethods.end(), kPitchMethodNames.begin(), kPitchMethodNames.end(),
+                         [](const PitchMethod& method, std::string_view name) { return method.name == name; }));
 
 std::vector<float> pitch_by_pyin(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
   const auto frames = pyin(wave_16k, pitch_detail::yin_config(config), threads);
@@ -54,6 +67,39 @@ std::vector<float> pitch_by_yin(std::span<const float> wave_16k, const PitchConf
   const auto frames = yin(wave_16k, settings, threads);
   std::vector<float> f0(wave_16k.size() / kFeatureHopSamples);
   for (std::size_t t = 0; t < f0.size(); ++t) f0[t] = frames[t].aperiodicity < kVoiced ? frames[t].refined_hz : 0;
+  return f0;
+}
+
+std::vector<float> pitch_by_harvest(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  const HarvestConfig settings{.sample_rate_hz = kFeatureRateHz,
+                               .fmin_hz = config.fmin_hz,
+                               .fmax_hz = config.fmax_hz,
+                               .frame_period_ms = pitch_detail::kFramePeriodMs};
+  return pitch_detail::refined_by_stonemask(wave_16k, harvest(wave_16k, settings, threads), threads);
+}
+
+std::vector<float> pitch_by_dio(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  const DioConfig settings{.sample_rate_hz = kFeatureRateHz,
+                           .fmin_hz = config.fmin_hz,
+                           .fmax_hz = config.fmax_hz,
+                           .frame_period_ms = pitch_detail::kFramePeriodMs};
+  return pitch_detail::refined_by_stonemask(wave_16k, dio(wave_16k, settings, threads), threads);
+}
+
+std::vector<float> pitch_by_praat(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
+  const auto step = pitch_detail::kFramePeriodMs / 1000;
+  const auto found = praat_pitch(wave_16k,
+                                 {.sample_rate_hz = kFeatureRateHz,
+                                  .fmin_hz = config.fmin_hz,
+                                  .fmax_hz = config.fmax_hz,
+                                  .time_step_s = step,
+                                  .on_steps = true},
+                                 threads);
+  std::vector<float> f0(wave_16k.size() / kFeatureHopSamples);
+  const auto first = static_cast<std::size_t>(std::llround(found.first_s / step));
+  for (std::size_t t = 0; t < found.f0_hz.size() && first + t < f0.size(); ++t) {
+    f0[first + t] = static_cast<float>(found.f0_hz[t]);
+  }
   return f0;
 }
 

@@ -18,7 +18,7 @@ inline constexpr std::int64_t kFeatureRateHz = 16000;    // features are made of
 inline constexpr std::int64_t kFeatureHopSamples = 160;  // samples of it from frame to frame
 
 // Names of kPitchMethods below.
-inline constexpr std::array<std::string_view, 2> kPitchMethodNames{"pyin", "yin"};
+inline constexpr std::array<std::string_view, 5> kPitchMethodNames{"pyin", "yin", "harvest", "dio", "pm"};
 
 struct PitchConfig {
   std::string method = "pyin";
@@ -45,15 +45,24 @@ struct PitchConfig {
 
 [[nodiscard]] std::vector<float> pitch_by_pyin(std::span<const float> wave_16k, const PitchConfig& config, int threads);
 [[nodiscard]] std::vector<float> pitch_by_yin(std::span<const float> wave_16k, const PitchConfig& config, int threads);
+[[nodiscard]] std::vector<float> pitch_by_harvest(std::span<const float> wave_16k, const PitchConfig& config,
+                                                  int threads);
+[[nodiscard]] std::vector<float> pitch_by_dio(std::span<const float> wave_16k, const PitchConfig& config, int threads);
+[[nodiscard]] std::vector<float> pitch_by_praat(std::span<const float> wave_16k, const PitchConfig& config,
+                                                int threads);
 
 struct PitchMethod {
   std::string_view name, summary;
   std::vector<float> (*function)(std::span<const float> wave_16k, const PitchConfig& config, int threads);
 };
-inline constexpr std::array<PitchMethod, 2> kPitchMethods{{
+inline constexpr std::array<PitchMethod, 5> kPitchMethods{{
     {"pyin", "probabilistic YIN: candidates of every threshold, decoded by Viterbi; as librosa's", &pitch_by_pyin},
     {"yin", "YIN: the first deep dip of the difference function, frame by frame; twice as fast, voicing less sure",
      &pitch_by_yin},
+    {"harvest", "WORLD's Harvest refined by StoneMask, as RVC runs it; follows weak voice, slowest of these",
+     &pitch_by_harvest},
+    {"dio", "WORLD's DIO refined by StoneMask, as RVC runs it; fast, gives up early on rough voice", &pitch_by_dio},
+    {"pm", "Praat's autocorrelation, \"To Pitch (ac)\" with RVC's settings; fastest", &pitch_by_praat},
 }};
 
 // What the pitch features of this configuration are filed under in a dataset: kind "pitch", canonical JSON.

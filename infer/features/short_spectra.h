@@ -1,7 +1,6 @@
 // Power spectra on the grid of the content features: what cepstra and formants are made of.
 #pragma once
 #include <ATen/core/Tensor.h>
-#include <omp.h>
 
 #include <cstdint>
 #include <span>
@@ -17,19 +16,5 @@ inline constexpr std::int64_t kShortWindow = 400, kShortTransform = 512;  // 25 
 // silence.
 [[nodiscard]] at::Tensor short_spectra(std::span<const float> wave_16k, std::int64_t first, std::int64_t count,
                                        std::int64_t stride = 1);
-
-// Limits OpenMP, and with it LibTorch, on the calling thread for its lifetime; 0 changes nothing.
-class ThreadLimit {
- public:
-  explicit ThreadLimit(int threads) : before_(omp_get_max_threads()) {
-    if (threads > 0) omp_set_num_threads(threads);
-  }
-  ~ThreadLimit() { omp_set_num_threads(before_); }
-  ThreadLimit(const ThreadLimit&) = delete;
-  ThreadLimit& operator=(const ThreadLimit&) = delete;
-
- private:
-  int before_;
-};
 
 }  // namespace melisma

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <vector>
 
+#include "data/signal/thread_limit.h"
 #include "infer/features/short_spectra.h"
 
 namespace melisma {

@@ -1,7 +1,11 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <array>
 #include <memory>
 
+#include "infer/features/pitch.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
@@ -81,7 +85,8 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) 
          "on or off: remove rumble below 48 Hz (default on)")
       ->check(CLI::IsMember({"on", "off"}));
   add_setting(app, "--normalise", "normalise", "pre, post or none (default post)", *arguments);
-  app.add_option("--pitch", arguments->pitch, "pyin, yin or none (default pyin)");
+  app.add_option("--pitch", arguments->pitch,
+                 fmt::format("{} or none (default pyin)", fmt::join(kPitchMethodNames, ", ")));
   app.add_option("--content", arguments->content, "cepstral or none (default cepstral)");
   app.add_option("--split", request.split_list, "file of lines 'train|validation|test PATH'");
   add_setting(app, "--seed", "seed", "chooses which recordings are held out (default 0)", *arguments);

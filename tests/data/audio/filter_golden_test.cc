@@ -96,5 +96,22 @@ TEST(GoldenFilters, TheRvcHighPassIsThatOfThePeers) {
   }
 }
 
+TEST(Filters, BothWaysWithHeldEndsEqualsALongHeldSignalBothWays) {
+  const auto sections = butterworth_sections(2, FilterKind::low, std::array{30.0}, 1000);
+  testing::Lcg numbers(4);
+  for (const std::size_t n : {1, 7, 400}) {
+    std::vector<double> samples(n);
+    for (auto& x : samples) x = 100 + numbers.next();
+    std::vector<double> held(1000, samples.front());
+    held.insert(held.end(), samples.begin(), samples.end());
+    held.resize(held.size() + 1000, samples.back());
+    const auto filtered = filter_both_ways(sections, held);
+    const std::vector<double> expected(filtered.begin() + 1000,
+                                       filtered.begin() + 1000 + static_cast<std::ptrdiff_t>(n));
+    EXPECT_TRUE(near_all(expected, filter_both_ways_held(sections, samples, 300), 1e-10));
+  }
+  EXPECT_TRUE(filter_both_ways_held(sections, {}, 300).empty());
+}
+
 }  // namespace
 }  // namespace melisma

@@ -1,37 +1,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numbers>
 
 #include "data/signal/pyin.h"
 #include "data/signal/yin.h"
-#include "tests/support/golden.h"
+#include "tests/data/signal/pitch_signals.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace {
+using testing::cents_between;
+using testing::golden_audio;
 using testing::GoldenFile;
-
-constexpr double kRate = 16000;
-
-double cents_between(double a_hz, double b_hz) { return 1200 * std::abs(std::log2(a_hz / b_hz)); }
-
-// A tone with a few harmonics, silent outside [from, to).
-std::vector<float> tone(double hz, std::int64_t n, std::int64_t from = 0, std::int64_t to = INT64_MAX) {
-  std::vector<float> wave(static_cast<std::size_t>(n));
-  for (auto i = from; i < std::min(n, to); ++i) {
-    const auto phase = 2 * std::numbers::pi * hz * static_cast<double>(i) / kRate;
-    wave[static_cast<std::size_t>(i)] =
-        static_cast<float>(0.3 * std::sin(phase) + 0.1 * std::sin(2 * phase) + 0.05 * std::sin(3 * phase));
-  }
-  return wave;
-}
-
-std::vector<float> golden_audio(const GoldenFile& golden, const std::string& name) {
-  std::vector<float> wave;
-  for (const auto value : golden.at(name + ".audio_i16").values) wave.push_back(static_cast<float>(value / 32768));
-  return wave;
-}
+using testing::tone;
 
 TEST(GoldenPitch, PyinDecidesAsLibrosa) {
   const auto found = testing::golden_files("rvc", "f0_classic", ".safetensors");
