@@ -98,17 +98,19 @@ class PeriodDiscriminator final : public SubDiscriminator {
   static constexpr std::int64_t kKernel = 5, kPostKernel = 3;
   static constexpr std::int64_t stride_of(std::size_t layer) { return layer < 4 ? 3 : 1; }
 
-  // Features are handed out as [B, C, H, P] views, whatever lies in memory.
+  // Features are handed out as [B, C, H, P] views, whatever lies in memory; the next layer reads them through the view,
+  // so that a gradient with respect to a feature is the whole one.
   [[nodiscard]] Judgement judge_matrices(at::Tensor x) const {
     Judgement judgement;
-    const auto as_planes = [](const at::Tensor& t) { return t.permute({0, 3, 2, 1}); };
+    const auto turned = [](const at::Tensor& t) { return t.permute({0, 3, 2, 1}); };  // is its own inverse
     for (std::size_t i = 0; i < convolutions_.size(); ++i) {
       x = convolve_positions(x, weight_by_taps(*convolutions_[i]), convolutions_[i]->bias(),
                              {kKernel, stride_of(i), kJudgeSlope});
-      judgement.features.push_back(as_planes(x));
+      judgement.features.push_back(turned(x));
+      x = turned(judgement.features.back());
     }
     x = convolve_positions(x, weight_by_taps(*post_), post_->bias(), {.kernel = kPostKernel});
-    judgement.features.push_back(as_planes(x));
+    judgement.features.push_back(turned(x));
     judgement.logits = judgement.features.back().flatten(1);
     return judgement;
   }

@@ -95,9 +95,7 @@ class Kinks {
     const auto& exact = exact_made_[d].features[layer];
     const auto turned = ((feature > 0) != (exact > 0)).nonzero();
     if (turned.size(0) == 0) return at::zeros_like(made_);
-    const at::Tensor whole = feature.is_view() ? at::Tensor(feature._base()) : feature;  // what the next layer reads
-    const auto upstream =
-        of(loss_, whole).contiguous().as_strided(feature.sizes(), feature.strides(), feature.storage_offset());
+    const auto upstream = of(loss_, feature);
     auto change = at::zeros_like(made_);
     for (std::int64_t i = 0; i < turned.size(0); ++i) {
       const auto value = element(feature, turned[i]);
