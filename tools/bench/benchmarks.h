@@ -12,7 +12,8 @@ namespace melisma {
 
 inline constexpr std::array kBenchmarks{
     Benchmark{"prepare", "recordings to dataset, by stage and against the RVC tools' steps in Python", bench_prepare},
-    Benchmark{"pitch", "pYIN, YIN and content features per core, pYIN against librosa's", bench_pitch},
+    Benchmark{"pitch", "pitch and content features per core, against librosa's, WORLD's and Praat's pitch",
+              bench_pitch},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
 };
 

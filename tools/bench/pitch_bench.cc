@@ -1,4 +1,4 @@
-// `melisma bench pitch`: pYIN and YIN per core, and pYIN against librosa's in the same run.
+// `melisma bench pitch`: classical pitch methods per core, against librosa's, WORLD's and Praat's in the same run.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,12 +12,13 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numbers>
-#include <optional>
+#include <string_view>
 #include <system_error>
 
-#include "data/audio/audio_writer.h"
 #include "data/signal/pyin.h"
 #include "infer/features/content.h"
+#include "infer/features/pitch.h"
+#include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
@@ -29,7 +30,28 @@ namespace fs = std::filesystem;
 
 constexpr double kSeconds = 30, kQuickSeconds = 6;
 constexpr std::int64_t kRateHz = 16000;
-constexpr const char* kPeer = MELISMA_PEERS_FOLDER "/pyin_librosa.py";
+constexpr const char* kPeers = MELISMA_PEERS_FOLDER "/pitch_peers.py";
+
+using Contour = std::vector<float>;  // Hz, 100 frames/s, 0 = unvoiced
+
+// The bins pYIN decodes, which is what librosa gives.
+Contour decoded_by_pyin(std::span<const float> wave) {
+  Contour f0;
+  for (const auto& frame : pyin(wave, {}, 1)) f0.push_back(frame.f0_hz);
+  return f0;
+}
+
+struct Compared {
+  std::string_view method, peer;
+  double at_least;  // times the peer's speed
+  Contour (*run)(std::span<const float> wave);
+};
+constexpr std::array kCompared{
+    Compared{"pyin", "librosa", 2, decoded_by_pyin},
+    Compared{"harvest", "pyworld", 2, [](auto wave) { return extract_pitch(wave, {.method = "harvest"}, 1); }},
+    Compared{"dio", "pyworld", 1, [](auto wave) { return extract_pitch(wave, {.method = "dio"}, 1); }},
+    Compared{"pm", "Praat", 1, [](auto wave) { return extract_pitch(wave, {.method = "pm"}, 1); }},
+};
 
 // Phrases of a gliding buzz with vibrato, breath noise, and pauses.
 std::vector<float> voice_like(double seconds) {
@@ -65,14 +87,14 @@ double cheapest(int repeats, Action action) {
   return best;
 }
 
-// What librosa makes of the wave; nothing where Python or the package is missing.
-std::optional<nlohmann::json> ask_librosa(const std::vector<float>& wave, const std::string& python, int repeats) {
+// What the peers make of the wave, an entry a method; empty where Python or all packages are missing.
+nlohmann::json ask_peers(const std::vector<float>& wave, const std::string& python, int repeats) {
   auto folder = (fs::temp_directory_path() / "melisma-bench-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) fail(ErrorKind::device, "cannot make a folder in '{}'", folder);
-  const auto file = fs::path(folder) / "voice.wav";
-  write_audio(file, {.samples = wave, .n_channels = 1, .sample_rate_hz = kRateHz}, audio_format_named("wav32f"));
-  const auto command = fmt::format("OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 '{}' '{}' '{}' {} 2>/dev/null", python, kPeer,
-                                   file.string(), repeats);
+  const auto file = fs::path(folder) / "voice.f32";
+  write_file_atomically(file, {reinterpret_cast<const char*>(wave.data()), wave.size() * sizeof(float)});
+  const auto command = fmt::format("OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 '{}' '{}' '{}' {} 2>/dev/null", python,
+                                   kPeers, file.string(), repeats);
   std::string answer;
   if (auto* pipe = ::popen(command.c_str(), "r"); pipe != nullptr) {
     std::array<char, 4096> block;
@@ -82,51 +104,65 @@ std::optional<nlohmann::json> ask_librosa(const std::vector<float>& wave, const 
   std::error_code ignored;
   fs::remove_all(folder, ignored);
   auto json = nlohmann::json::parse(answer, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
-  return json;
+  return json.is_object() ? json : nlohmann::json::object();
 }
 
-// Share of frames that librosa decides otherwise: other voicing, or more than one cent apart.
-double disagreement(const std::vector<PyinFrame>& ours, const nlohmann::json& theirs) {
+// Share of frames that the peer decides otherwise: other voicing, or more than one cent apart.
+double disagreement(const Contour& ours, const nlohmann::json& theirs) {
+  const auto n = std::min(ours.size(), theirs.size());  // some give one frame more than there are whole hops
   double differing = 0;
-  for (std::size_t t = 0; t < ours.size(); ++t) {
-    const double hz = theirs["f0_hz"].at(t);
-    const bool same_voicing = (hz > 0) == (ours[t].f0_hz > 0);
-    differing += !same_voicing || (hz > 0 && 1200 * std::abs(std::log2(ours[t].f0_hz / hz)) > 1);
+  for (std::size_t t = 0; t < n; ++t) {
+    const double hz = theirs[t];
+    const bool same_voicing = (hz > 0) == (ours[t] > 0);
+    differing += !same_voicing || (hz > 0 && 1200 * std::abs(std::log2(ours[t] / hz)) > 1);
   }
-  return differing / static_cast<double>(ours.size());
+  return differing / static_cast<double>(n);
 }
 
 BenchmarkReport measure(const BenchmarkOptions& options) {
   const auto seconds = options.quick ? kQuickSeconds : kSeconds;
   const auto repeats = options.repeats > 0 ? options.repeats : 3;
   const auto wave = voice_like(seconds);
-  std::vector<PyinFrame> frames;
-  const auto pyin_seconds = cheapest(repeats, [&] { frames = pyin(wave, {}, 1); });
-  const auto yin_seconds = cheapest(repeats, [&] { (void)yin(wave, {}, 1); });
-  const auto content_seconds = cheapest(repeats, [&] { (void)extract_content(wave, ContentConfig{}, 1); });
-  BenchmarkReport report{
-      .setting = {fmt::format(
-          "{:g} s of a synthetic voice at 16 kHz, 50 to 1100 Hz, 100 frames/s, one thread, cheapest "
-          "of {} runs, CPU time",
-          seconds, repeats)},
-      .figures = {{.name = "pyin", .unit = "ms per s", .value = 1e3 * pyin_seconds / seconds},
-                  {.name = "yin", .unit = "ms per s", .value = 1e3 * yin_seconds / seconds},
-                  {.name = "cepstral content", .unit = "ms per s", .value = 1e3 * content_seconds / seconds}}};
-  const auto librosa = ask_librosa(wave, options.python, repeats);
-  if (!librosa) {
-    report.setting.push_back(fmt::format(
-        "not compared: '{}' lacks librosa; python3 -m venv peers && peers/bin/pip install librosa, then --python "
-        "peers/bin/python",
-        options.python));
-    return report;
+  BenchmarkReport report{.setting = {fmt::format(
+                             "{:g} s of a synthetic voice at 16 kHz, 50 to 1100 Hz, 100 frames/s, one thread, cheapest "
+                             "of {} runs, CPU time",
+                             seconds, repeats)}};
+  const auto add_cost = [&](std::string name, double cpu_seconds) {
+    report.figures.push_back({.name = std::move(name), .unit = "ms per s", .value = 1e3 * cpu_seconds / seconds});
+  };
+  std::array<Contour, kCompared.size()> contours;
+  std::array<double, kCompared.size()> costs;
+  for (std::size_t i = 0; i < kCompared.size(); ++i) {
+    costs[i] = cheapest(repeats, [&] { contours[i] = kCompared[i].run(wave); });
+    add_cost(std::string(kCompared[i].method), costs[i]);
   }
-  const double peer_seconds = (*librosa)["cpu_seconds"];
-  report.figures.push_back({.name = "librosa pyin", .unit = "ms per s", .value = 1e3 * peer_seconds / seconds});
-  report.figures.push_back(
-      {.name = "librosa / pyin", .unit = "x", .value = peer_seconds / pyin_seconds, .at_least = 2});
-  report.figures.push_back(
-      {.name = "frames that differ", .unit = "%", .value = 100 * disagreement(frames, *librosa), .at_most = 1});
+  add_cost("yin", cheapest(repeats, [&] { (void)yin(wave, {}, 1); }));
+  add_cost("cepstral content", cheapest(repeats, [&] { (void)extract_content(wave, ContentConfig{}, 1); }));
+  const auto peers = ask_peers(wave, options.python, repeats);
+  for (std::size_t i = 0; i < kCompared.size(); ++i) {
+    const auto& [method, peer, at_least, run] = kCompared[i];
+    if (!peers.contains(method)) {
+      report.setting.push_back(
+          fmt::format("{} not compared: '{}' lacks the package of {}", method, options.python, peer));
+      continue;
+    }
+    const auto& theirs = peers[std::string(method)];
+    const double cpu_seconds = theirs["cpu_seconds"];
+    add_cost(fmt::format("{} {}", peer, method), cpu_seconds);
+    report.figures.push_back({.name = fmt::format("{} / {}", peer, method),
+                              .unit = "x",
+                              .value = cpu_seconds / costs[i],
+                              .at_least = at_least});
+    report.figures.push_back({.name = fmt::format("{}: frames that differ", method),
+                              .unit = "%",
+                              .value = 100 * disagreement(contours[i], theirs["f0_hz"]),
+                              .at_most = 1});
+  }
+  if (peers.size() < kCompared.size()) {
+    report.setting.push_back(
+        "python3 -m venv peers && peers/bin/pip install librosa pyworld praat-parselmouth, then --python "
+        "peers/bin/python");
+  }
   return report;
 }
 
