@@ -105,9 +105,8 @@ bool is_worth_quantizing(const Source& source) {
 
 void plan_int8(VoiceExport& plan, const Source& source, double least_snr_db) {
   const auto axis = rvc_output_axis(source.name);
-  const auto quality = used(source, [&](const at::Tensor& original) {
-    return snr_db(original, dequantize(quantize_symmetric(original, axis)));
-  });
+  const auto quality =
+      used(source, [&](const at::Tensor& original) { return snr_db(original, quantize_symmetric(original, axis)); });
   if (quality < least_snr_db) {
     plan.tensors.push_back(written_as(source, at::kHalf));
     plan.layers.push_back({source.name, "fp16", snr_through(source, at::kHalf),

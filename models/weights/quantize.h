@@ -36,6 +36,7 @@ struct QuantizedActivations {
 
 // 10 log10(sum reference^2 / sum (reference - got)^2) in double; infinity if they are equal.
 [[nodiscard]] double snr_db(const at::Tensor& reference, const at::Tensor& got);
+[[nodiscard]] double snr_db(const at::Tensor& reference, const QuantizedWeight& got);
 
 // What became of one tensor.
 struct LayerQuality {

@@ -94,8 +94,7 @@ TEST(SlowExtractCost, AFullCheckpointNeedsLittleMoreMemoryThanItsOutput) {
     fmt::print(
         "{} {}: {:.2f} s ({:.2f} s CPU), {:.1f} MB written, {:.1f} MB beyond the loaded library ({:.2f}x the output)\n",
         type, format, cost.seconds, cost.cpu_seconds, bytes / 1e6, extra / 1e6, extra / bytes);
-    // The floats that int8 codes are made from are four times their size, one layer at a time.
-    EXPECT_LT(extra, (std::string(type) == "int8" ? 3.0 : 1.5) * bytes) << type << " " << format;
+    EXPECT_LT(extra, 1.5 * bytes) << type << " " << format;
   }
 }
 
