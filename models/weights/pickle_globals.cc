@@ -71,6 +71,10 @@ constexpr std::array<std::string_view, 11> kCallables{
     "numpy.dtype",
 };
 
+// Objects of training programs, which stand beside the weights in some checkpoints (fairseq's HuBERT among them): made
+// as nothing, whatever they are built from.
+constexpr std::array<std::string_view, 2> kDropped{"argparse.Namespace", "fairseq.data.dictionary.Dictionary"};
+
 // numpy moved its functions between versions; the pickles still name the old places.
 std::string plain_module(const std::string& module) {
   if (module == "__builtin__") return "builtins";
@@ -206,7 +210,7 @@ std::string allowed_global(const std::string& module, const std::string& name) {
   using namespace pickle_globals_detail;
   auto full = plain_module(module) + "." + name;
   if (std::ranges::find(kCallables, full) != kCallables.end() || row_named(kStorageTypes, full) != nullptr ||
-      row_named(kTypeNames, full) != nullptr) {
+      row_named(kTypeNames, full) != nullptr || std::ranges::find(kDropped, full) != kDropped.end()) {
     return full;
   }
   fail(
@@ -233,6 +237,7 @@ StorageRequest storage_request(const PickleValue& id) {
 
 PickleValue call_global(const std::string& global, const std::vector<PickleValue>& arguments) {
   using namespace pickle_globals_detail;
+  if (std::ranges::find(kDropped, global) != kDropped.end()) return {};
   if (global.starts_with("torch._utils._rebuild_tensor")) return rebuilt_tensor(global, arguments);
   if (global == "torch._utils._rebuild_parameter") return argument(global, arguments, 0);
   if (global == "torch.Size" || global == "builtins.set") return argument(global, arguments, 0);

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
-#include <ATen/cpu/Utils.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <torch/headeronly/version.h>
@@ -10,6 +9,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+
+#include "models/layers/packed_matrix.h"
 
 namespace melisma {
 namespace {
@@ -19,12 +20,6 @@ bool is_mkl_fast_path_on() {
   using Question = int (*)();
   const auto question = reinterpret_cast<Question>(dlsym(RTLD_DEFAULT, "mkl_serv_intel_cpu_true"));
   return question != nullptr && question() != 0;
-}
-
-bool has_cpu_capability(const std::string& name) {
-  const auto capabilities = at::cpu::get_cpu_capabilities();
-  const auto found = capabilities.find(name);
-  return found != capabilities.end() && found->second.isBool() && found->second.toBool();
 }
 
 std::string cpu_model_name() {
@@ -46,7 +41,7 @@ ComputeFacts compute_facts() {
       .threads = at::get_num_threads(),
       .mkl_fast_path = is_mkl_fast_path_on(),
       .omp_wait_policy = waiting != nullptr ? waiting : "unset",
-      .bf16_arithmetic = has_cpu_capability("avx512_bf16") || has_cpu_capability("amx_bf16"),
+      .bf16_arithmetic = cpu_multiplies_bf16(),
   };
 }
 

@@ -203,6 +203,19 @@ TEST(Pickle, CyclesDepthAndNonsenseAreRefusedWithoutHarm) {
             "nothing was run");
 }
 
+TEST(Pickle, ObjectsOfTrainingProgramsAreDroppedAndTheRestIsRead) {
+  using namespace std::string_literals;
+  const auto pickle =
+      "\x80\x02}(X\x05\0\0\0wordscfairseq.data.dictionary\nDictionary\n)\x81}"
+      "X\x01\0\0\0nK\x07sbX\x04\0\0\0argscargparse\n"
+      "Namespace\n)\x81}bX\x05\0\0\0epochK\x03u."s;
+  const auto read =
+      read_pickle(std::as_bytes(std::span(pickle)), [](const StorageRequest&) { return std::nullopt; }).value;
+  EXPECT_TRUE(read.find("words")->is_none());
+  EXPECT_TRUE(read.find("args")->is_none());
+  EXPECT_EQ(read.find("epoch")->integer(), 3);
+}
+
 TEST(Pickle, IntegersOfEveryLengthKeepTheirSign) {
   const auto integer = [](const std::string& body) {
     const auto pickle = "\x80\x02" + body + ".";

@@ -1,0 +1,178 @@
+#include "models/content/hubert.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace hubert_detail {
+namespace {
+
+// Clips go through the transformer together until they have this many rows: more rows do not make products faster, and
+// no longer fit a core's cache.
+constexpr std::int64_t kRowsTogether = 512;
+
+// [rows, out]: `bias` in each row, in memory of its own.
+at::Tensor filled_with(const at::Tensor& bias, std::int64_t rows) { return bias.unsqueeze(0).repeat({rows, 1}); }
+
+}  // namespace
+}  // namespace hubert_detail
+
+LayerNorm::LayerNorm(std::int64_t width, double eps) : eps_(eps) {
+  weight_ = parameter("weight", at::ones({width}));
+  bias_ = parameter("bias", at::zeros({width}));
+}
+
+at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
+  return at::layer_norm(x, weight_.sizes(), weight_, bias_, eps_);
+}
+
+HubertLayer::HubertLayer(const HubertConfig& config, at::ScalarType arithmetic)
+    : n_heads_(config.n_heads), arithmetic_(arithmetic) {
+  const auto hidden = config.hidden;
+  key_ = make_child<Linear>("attention.k_proj", hidden, hidden);
+  value_ = make_child<Linear>("attention.v_proj", hidden, hidden);
+  query_ = make_child<Linear>("attention.q_proj", hidden, hidden);
+  out_ = make_child<Linear>("attention.out_proj", hidden, hidden);
+  norm_ = make_child<LayerNorm>("layer_norm", hidden, config.layer_norm_eps);
+  up_ = make_child<Linear>("feed_forward.intermediate_dense", hidden, config.intermediate);
+  down_ = make_child<Linear>("feed_forward.output_dense", config.intermediate, hidden);
+  final_norm_ = make_child<LayerNorm>("final_layer_norm", hidden, config.layer_norm_eps);
+}
+
+void HubertLayer::fold(bool on) {
+  packed_.reset();
+  if (!on) return;
+  const c10::NoGradGuard no_grad;
+  const auto pack = [&](const at::Tensor& weight) { return PackedMatrix(weight, arithmetic_); };
+  packed_ = std::make_unique<Packed>(Packed{
+      .query_key_value = pack(at::cat({query_->weight, key_->weight, value_->weight})),
+      .out = pack(out_->weight),
+      .up = pack(up_->weight),
+      .down = pack(down_->weight),
+      .bias = at::cat({query_->bias, key_->bias, value_->bias}),
+  });
+}
+
+// What the values of each clip become, weighted by its queries and keys: [rows, hidden].
+at::Tensor HubertLayer::attention(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+  const auto hidden = x.size(1);
+  auto mixed = hubert_detail::filled_with(packed_->bias, x.size(0));
+  packed_->query_key_value.multiply(x, mixed, /*accumulate=*/true);
+  auto attended = at::empty_like(x);
+  std::int64_t first = 0;
+  for (const auto length : lengths) {
+    const auto by_head = mixed.narrow(0, first, length)
+                             .view({1, length, 3, n_heads_, hidden / n_heads_})
+                             .permute({2, 0, 3, 1, 4});  // [3, 1, heads, length, width of a head]
+    const auto values = at::scaled_dot_product_attention(by_head[0], by_head[1], by_head[2]);
+    attended.narrow(0, first, length).view({1, length, n_heads_, -1}).copy_(values.transpose(1, 2));
+    first += length;
+  }
+  return attended;
+}
+
+at::Tensor HubertLayer::operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+  if (!packed_) fail(ErrorKind::internal, "a HuBERT layer is used before fold(true)");
+  auto sum = x + out_->bias;
+  packed_->out.multiply(attention(x, lengths), sum, /*accumulate=*/true);
+  const auto attended = (*norm_)(sum);
+  auto inner = hubert_detail::filled_with(up_->bias, x.size(0));
+  packed_->up.multiply(attended, inner, /*accumulate=*/true);
+  at::gelu_(inner);
+  at::add_out(sum, attended, down_->bias);
+  packed_->down.multiply(inner, sum, /*accumulate=*/true);
+  return (*final_norm_)(sum);
+}
+
+Hubert::Hubert(const HubertConfig& config, at::ScalarType arithmetic) : config_(config) {
+  convolutions_ = make_child<ConvolutionStack>("feature_extractor", config, arithmetic);
+  const auto channels = config.conv_channels.back();
+  convolved_norm_ = make_child<LayerNorm>("feature_projection.layer_norm", channels, config.layer_norm_eps);
+  entrance_ = make_child<Linear>("feature_projection.projection", channels, config.hidden);
+  positions_ = make_child<PositionalConvolution>("encoder.pos_conv_embed", config);
+  norm_ = make_child<LayerNorm>("encoder.layer_norm", config.hidden, config.layer_norm_eps);
+  for (std::int64_t i = 0; i < config.n_layers; ++i) {
+    layers_.push_back(make_child<HubertLayer>(fmt::format("encoder.layers.{}", i), config, arithmetic));
+  }
+  if (config.projection > 0) projection_ = make_child<Linear>("final_proj", config.hidden, config.projection);
+}
+
+// Weights within 1/sqrt(fan in), norms and gains of one, biases of zero.
+void Hubert::initialise(at::Generator& generator) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : parameters()) {
+    if (name.ends_with("bias")) {
+      tensor.zero_();
+    } else if (tensor.dim() == 1) {
+      tensor.fill_(1);
+    } else if (!name.ends_with("weight_g")) {
+      const auto bound = 1 / std::sqrt(static_cast<double>(tensor[0].numel()));
+      tensor.copy_(at::rand(tensor.sizes(), generator, at::TensorOptions().dtype(at::kFloat)).mul_(2).sub_(1) * bound);
+    }
+  }
+  const auto weights = state_dict();
+  const auto& v = weights.at("encoder.pos_conv_embed.conv.weight_v");
+  weights.at("encoder.pos_conv_embed.conv.weight_g").copy_(at::linalg_vector_norm(v, 2, {0, 1}, /*keepdim=*/true));
+  fold(false);
+}
+
+std::int64_t Hubert::width(const HubertOutput& output) const {
+  return output.projection ? config_.projection : config_.hidden;
+}
+
+at::Tensor Hubert::convolved(std::span<const float> wave) const { return (*convolutions_)(wave); }
+
+at::Tensor Hubert::embedded(const at::Tensor& convolved, std::span<const std::int64_t> lengths) const {
+  const c10::NoGradGuard no_grad;
+  const auto x = (*entrance_)((*convolved_norm_)(convolved));
+  auto positions = (*positions_)(x, lengths);
+  return (*norm_)(at::gelu_(positions).add_(x));
+}
+
+at::Tensor Hubert::encoded(at::Tensor x, std::span<const std::int64_t> lengths, std::int64_t n_layers) const {
+  const c10::NoGradGuard no_grad;
+  for (std::int64_t i = 0; i < n_layers; ++i) x = (*layers_[static_cast<std::size_t>(i)])(x, lengths);
+  return x;
+}
+
+at::Tensor Hubert::projected(const at::Tensor& x) const {
+  const c10::NoGradGuard no_grad;
+  return (*projection_)(x);
+}
+
+at::Tensor Hubert::outputs(const at::Tensor& convolved, std::span<const std::int64_t> lengths,
+                           const HubertOutput& output) const {
+  const auto hidden = encoded(embedded(convolved, lengths), lengths, output.layer);
+  return output.projection ? projected(hidden) : hidden;
+}
+
+std::vector<at::Tensor> Hubert::operator()(std::span<const std::span<const float>> waves,
+                                           const HubertOutput& output) const {
+  if (output.layer < 0 || output.layer > config_.n_layers) {
+    fail(ErrorKind::usage, "layer {} is asked for; this HuBERT has {}", output.layer, config_.n_layers);
+  }
+  if (output.projection && !projection_) {
+    fail(ErrorKind::usage, "a projection is asked for; this HuBERT has no 'final_proj.weight'");
+  }
+  std::vector<at::Tensor> made;
+  std::vector<at::Tensor> together;
+  std::vector<std::int64_t> lengths;
+  for (std::size_t i = 0; i < waves.size(); ++i) {
+    together.push_back(convolved(waves[i]));
+    lengths.push_back(together.back().size(0));
+    const auto rows = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+    if (rows < hubert_detail::kRowsTogether && i + 1 < waves.size()) continue;
+    for (auto& part : outputs(at::cat(together), lengths, output).split_with_sizes(lengths)) made.push_back(part);
+    together.clear();
+    lengths.clear();
+  }
+  return made;
+}
+
+}  // namespace melisma
