@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/weights/weight_norm.h"
+#include "models/weights/weights_folder.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
@@ -173,18 +174,19 @@ StateDict with_positions_unfolded(const StateDict& weights) {
 }  // namespace hubert_file_detail
 
 fs::path locate_weights(const std::string& name_or_path) {
-  const fs::path path = name_or_path;
-  if (fs::is_regular_file(path)) return path;
-  for (const auto* name : {"model.safetensors", "pytorch_model.bin"}) {
-    if (fs::is_regular_file(path / name)) return path / name;
+  if (name_or_path.empty()) {
+    fail(ErrorKind::config,
+         "no weights are named; give the file of a HuBERT encoder such as ContentVec: model.safetensors or "
+         "pytorch_model.bin (or their folder) as published for Hugging Face's transformers, or fairseq's .pt");
   }
-  if (fs::is_directory(path)) {
-    fail(ErrorKind::data, "the folder '{}' has neither model.safetensors nor pytorch_model.bin", name_or_path);
+  for (const auto& folder : {fs::path(name_or_path), weights_folder() / name_or_path}) {
+    if (!fs::is_directory(folder)) continue;
+    for (const auto* name : {"model.safetensors", "pytorch_model.bin"}) {
+      if (fs::is_regular_file(folder / name)) return folder / name;
+    }
+    fail(ErrorKind::checkpoint, "the folder '{}' has neither model.safetensors nor pytorch_model.bin", folder.string());
   }
-  fail(ErrorKind::data,
-       "no weights at '{}'; give the file of a HuBERT encoder such as ContentVec: model.safetensors or "
-       "pytorch_model.bin (or their folder) as published for Hugging Face's transformers, or fairseq's .pt",
-       name_or_path);
+  return find_weights(name_or_path);
 }
 
 std::string hubert_name(std::string_view given) {

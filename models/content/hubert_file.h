@@ -10,8 +10,9 @@
 
 namespace melisma {
 
-// The weights file that `name_or_path` means: a file, or a folder as Hugging Face lays it out (model.safetensors or
-// pytorch_model.bin). Error(data) that says what to give where there is none.
+// The weights file that `name_or_path` means: a file or a folder as Hugging Face lays it out (model.safetensors or
+// pytorch_model.bin), by its path or by its name in the folder of weights. Error(config) that says what to give for an
+// empty name, Error(checkpoint) where there is nothing.
 [[nodiscard]] std::filesystem::path locate_weights(const std::string& name_or_path);
 
 // A tensor's name as Hugging Face's HubertModel has it: prefixes of enclosing models ("hubert.", "w2v_model.", ...) are

@@ -11,11 +11,8 @@ melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5 ZLIB::ZLIB Eige
 melisma_library(models/weights TORCH DEPS base config)
 melisma_library(models/layers TORCH DEPS base config weights signal)
 melisma_library(models/rvc TORCH DEPS base config weights layers signal)
-<<<<<<< HEAD
 melisma_library(models/pitch TORCH DEPS base config signal weights layers LINK nlohmann_json::nlohmann_json)
-=======
 melisma_library(models/content TORCH DEPS base config weights layers)
->>>>>>> 6a9f68e (Encode speech with HuBERT, exactly as transformers and without padding)
 # Running models over audio.
 melisma_library(infer/features TORCH DEPS base config audio signal sets)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)

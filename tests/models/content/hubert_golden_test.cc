@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "models/content/hubert.h"
-#include "tests/support/rvc_golden.h"
+#include "tests/support/formula.h"
 
 namespace melisma {
 namespace {
@@ -53,7 +53,11 @@ struct HubertFixture {
       stored.erase("masked_spec_embed");
       network.load(stored);
     } else {
-      testing::fill_by_formula(network, numbers.metadata.at("salt"));
+      StateDict weights_by_formula;
+      for (const auto& [name, tensor] : network.state_dict()) {
+        weights_by_formula.add(name, testing::formula_weight(numbers.metadata.at("salt"), name, tensor.sizes()));
+      }
+      network.load(weights_by_formula);
     }
     network.fold(true);
   }

@@ -16,7 +16,7 @@ void PrintTo(const Case& c, std::ostream* out) {
        << ", slope " << c.slope;
 }
 
-class PositionConvolutionOf : public testing::TestWithParam<Case> {};
+class PositionConvolutionOf : public ::testing::TestWithParam<Case> {};
 
 // Both ways in double: a difference is one of arithmetic, not of rounding.
 TEST_P(PositionConvolutionOf, EqualsTheTwoDimensionalConvolutionAndItsGradients) {
@@ -43,9 +43,9 @@ TEST_P(PositionConvolutionOf, EqualsTheTwoDimensionalConvolutionAndItsGradients)
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PositionConvolutionOf,
-                         testing::Values(Case{40, 2, 5, 3, 0.1}, Case{41, 3, 5, 3, 0.1}, Case{42, 1, 5, 1, 1},
-                                         Case{2, 5, 5, 3, 0.1}, Case{1, 7, 5, 1, 0.1}, Case{3, 2, 3, 1, 1},
-                                         Case{9, 2, 1, 2, 0.5}));
+                         ::testing::Values(Case{40, 2, 5, 3, 0.1}, Case{41, 3, 5, 3, 0.1}, Case{42, 1, 5, 1, 1},
+                                           Case{2, 5, 5, 3, 0.1}, Case{1, 7, 5, 1, 0.1}, Case{3, 2, 3, 1, 1},
+                                           Case{9, 2, 1, 2, 0.5}));
 
 TEST(PositionConvolution, GivesTheInputItsGradientWhereTheWeightsAreFixed) {
   const auto x = at::ones({1, 1, 6, 1}).set_requires_grad(true);

@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "models/weights/pth_file.h"
 #include "tests/models/pitch/networks.h"
 #include "tools/base/atomic_file.h"
@@ -83,17 +81,6 @@ TEST_F(PitchFiles, ThatAreNoWeightsAreRefused) {
   write_file_atomically(folder_ / "text.pt", "no weights at all");
   EXPECT_THAT(message_of([&] { return load_rmvpe(folder_ / "text.pt"); }), HasSubstr("text.pt"));
   EXPECT_THAT(message_of([&] { return load_rmvpe(folder_ / "none.pt"); }), HasSubstr("none.pt"));
-}
-
-TEST_F(PitchFiles, AreFoundByPathOrInTheFolderOfWeights) {
-  ::setenv("MELISMA_WEIGHTS", folder_.path().c_str(), 1);
-  write_file_atomically(folder_ / "some.pt", "x");
-  EXPECT_EQ(find_weights("some.pt"), folder_ / "some.pt");
-  EXPECT_EQ(find_weights((folder_ / "some.pt").string()), folder_ / "some.pt");
-  const auto message = message_of([&] { return find_weights("other.pt"); });
-  EXPECT_THAT(message, HasSubstr("there are no weights 'other.pt'"));
-  EXPECT_THAT(message, HasSubstr(folder_.path().string()));
-  ::unsetenv("MELISMA_WEIGHTS");
 }
 
 }  // namespace
