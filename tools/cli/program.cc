@@ -19,6 +19,28 @@ constexpr const char* kDescription =
     "Recordings become a dataset (prepare), a voice (train), numbers on recordings it never heard (evaluate),\n"
     "a file for others (extract), converted audio (convert) and a page to publish (report).";
 
+// What is wrong with the words of a command line, and where to look.
+std::string parse_problem(const CLI::App& app, const CLI::ParseError& problem) {
+  std::string help = "melisma";
+  std::vector<std::string> known;
+  for (const auto* command = &app;; command = command->get_subcommands().front()) {
+    if (command != &app) help += " " + command->get_name();
+    for (const auto* option : command->get_options()) {
+      for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    if (command->get_subcommands().empty()) break;
+  }
+  help += " --help";
+  for (auto word : app.remaining(true)) {
+    if (!word.starts_with("--")) continue;
+    word = word.substr(0, word.find('='));
+    const auto near = nearest_names(word, known);
+    return fmt::format("unknown option '{}'; {}{} lists them", word,
+                       near.empty() ? "" : fmt::format("did you mean '{}'? ", fmt::join(near, "' or '")), help);
+  }
+  return fmt::format("{}; see {}", problem.what(), help);
+}
+
 // argv[1] when it is a word that names no command: an error with did-you-mean (CLI11 would only say it was not
 // expected).
 void check_command_name(int argc, char** argv) {
@@ -52,8 +74,8 @@ int run_parsed(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
-    const int code = app.exit(problem);
-    return code == 0 ? 0 : 2;
+    if (problem.get_exit_code() == 0) return app.exit(problem);  // --help, --version
+    throw Error(ErrorKind::usage, parse_problem(app, problem));
   }
   for (const auto& [sub, run] : commands) {
     if (sub->parsed()) return run();
