@@ -148,10 +148,11 @@ ModelFile as_rvc_voice(ModelFile file) {
 }
 
 ModelFile read_rvc_voice(const std::filesystem::path& path) {
+  auto file = read_model(path);
   return with_context(fmt::format("loading the voice '{}'", path.string()), [&] {
-    auto file = dequantized(as_rvc_voice(read_model(path)));
-    for (const auto& [name, tensor] : file.weights) check_finite(name, tensor);
-    return file;
+    auto voice = dequantized(as_rvc_voice(std::move(file)));
+    for (const auto& [name, tensor] : voice.weights) check_finite(name, tensor);
+    return voice;
   });
 }
 

@@ -81,11 +81,14 @@ void refuse_unknown(const std::filesystem::path& path) {
 }  // namespace model_file_detail
 
 ModelFile read_model(const std::filesystem::path& path) {
-  return with_context(fmt::format("loading '{}'", path.string()), [&] {
-    if (looks_like_pth(path)) return model_from_pth(read_pth(path));
-    if (!looks_like_safetensors(path)) model_file_detail::refuse_unknown(path);
-    return model_file_detail::from_safetensors(read_safetensors(path));
-  });
+  const auto loading = fmt::format("loading '{}'", path.string());
+  if (looks_like_pth(path)) {
+    const auto content = read_pth(path);
+    return with_context(loading, [&] { return model_from_pth(content); });
+  }
+  if (!looks_like_safetensors(path)) model_file_detail::refuse_unknown(path);
+  auto content = read_safetensors(path);
+  return with_context(loading, [&] { return model_file_detail::from_safetensors(std::move(content)); });
 }
 
 void verify_model(const std::filesystem::path& path) {

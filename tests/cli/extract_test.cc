@@ -124,7 +124,7 @@ TEST(ExtractCommand, SaysExactlyWhatIsWrong) {
     EXPECT_EQ(result.err, "melisma: " + message + "\n");
   };
   const auto frames = [](const std::string& path) {
-    return " (while reading '" + path + "'; while loading '" + path + "'; while extracting '" + path + "')";
+    return " (while reading '" + path + "'; while extracting '" + path + "')";
   };
   const auto loading = [](const std::string& path) { return " (while extracting '" + path + "')"; };
   expect_refusal({"alice", "--dtype", "fp61"}, 2,
