@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/format.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -32,6 +34,50 @@ constexpr std::array kEncodings{
     Encoding{"flac16", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16}, Encoding{"ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 0},
 };
 
+const Encoding& encoding_of(const AudioFormat& format) {
+  return find_row(kEncodings, format.name, "audio format", ErrorKind::internal);
+}
+
+SF_INFO settings_of(const AudioFormat& format, std::int64_t sample_rate_hz, std::int64_t n_channels) {
+  SF_INFO info{};
+  info.samplerate = static_cast<int>(sample_rate_hz);
+  info.channels = static_cast<int>(n_channels);
+  info.format = encoding_of(format).format;
+  return info;
+}
+
+// A file that keeps nothing: what an encoder thinks of its settings shows when it writes.
+class Nowhere {
+ public:
+  bool takes(SF_INFO info) {
+    if (sf_format_check(&info) == 0) return false;
+    SF_VIRTUAL_IO calls{[](void* self) { return of(self).size_; },
+                        [](sf_count_t offset, int whence, void* self) {
+                          auto& file = of(self);
+                          const auto from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? file.at_ : file.size_;
+                          return file.at_ = from + offset;
+                        },
+                        [](void*, sf_count_t, void*) -> sf_count_t { return 0; },
+                        [](const void*, sf_count_t count, void* self) {
+                          auto& file = of(self);
+                          file.at_ += count;
+                          file.size_ = std::max(file.size_, file.at_);
+                          return count;
+                        },
+                        [](void* self) { return of(self).at_; }};
+    SNDFILE* file = sf_open_virtual(&calls, SFM_WRITE, &info, this);
+    if (file == nullptr) return false;
+    const std::vector<float> silence(static_cast<std::size_t>(kBlockFrames * info.channels));
+    const bool is_taken = sf_writef_float(file, silence.data(), kBlockFrames) == kBlockFrames;
+    sf_close(file);
+    return is_taken;
+  }
+
+ private:
+  static Nowhere& of(void* self) { return *static_cast<Nowhere*>(self); }
+  sf_count_t at_ = 0, size_ = 0;
+};
+
 }  // namespace
 
 struct AudioWriter::State {
@@ -45,12 +91,9 @@ struct AudioWriter::State {
   ~State() {
     if (file != nullptr) sf_close(file);
   }
-  [[noreturn]] void fail_write(const std::string& cause) const {
-    fail(ErrorKind::device, "cannot write '{}': {}", path.string(), cause);
-  }
   [[noreturn]] void fail_write() const {
-    fail_write(errno == ENOSPC || errno == EDQUOT ? "the disk is full; free space or name another folder"
-                                                  : std::string(sf_strerror(file)));
+    if (errno != 0) fail_to_write(path, errno);
+    fail(ErrorKind::device, "cannot write '{}': {}", path.string(), sf_strerror(file));
   }
   void interleave(const Waveform& block, std::int64_t first, std::int64_t count);
   void write_floats(std::int64_t count) {
@@ -103,27 +146,24 @@ const AudioFormat& audio_format_for(const fs::path& path) {
   fail(ErrorKind::usage, "cannot tell the audio format of '{}' from its extension; known:{}", path.string(), known);
 }
 
+void require_encodable(const AudioFormat& format, std::int64_t sample_rate_hz, std::int64_t n_channels) {
+  if (Nowhere().takes(settings_of(format, sample_rate_hz, n_channels))) return;
+  fail(ErrorKind::usage, "{} cannot hold {} at {} Hz; choose another format or rate", format.name,
+       format_amount(static_cast<double>(n_channels), "channels"), sample_rate_hz);
+}
+
 AudioWriter::AudioWriter(const fs::path& path, std::int64_t sample_rate_hz, std::int64_t n_channels,
                          const AudioFormat& format)
     : state_(std::make_unique<State>()) {
-  const auto& encoding = find_row(kEncodings, format.name, "audio format", ErrorKind::internal);
+  require_encodable(format, sample_rate_hz, n_channels);
+  auto info = settings_of(format, sample_rate_hz, n_channels);
   state_->path = path;
   state_->n_channels = n_channels;
   state_->sample_rate_hz = sample_rate_hz;
-  state_->bits = encoding.bits;
-  SF_INFO info{};
-  info.samplerate = static_cast<int>(sample_rate_hz);
-  info.channels = static_cast<int>(n_channels);
-  info.format = encoding.format;
-  if (sf_format_check(&info) == 0) {
-    fail(ErrorKind::usage, "cannot write '{}': {} cannot hold {} channels at {} Hz", path.string(), format.name,
-         n_channels, sample_rate_hz);
-  }
+  state_->bits = encoding_of(format).bits;
   errno = 0;
   state_->file = sf_open(path.c_str(), SFM_WRITE, &info);
-  if (state_->file == nullptr) {
-    state_->fail_write(errno != 0 ? std::strerror(errno) : fmt::format("{} refuses its settings", format.name));
-  }
+  if (state_->file == nullptr) fail_to_write(path, errno != 0 ? errno : EIO);
   double quality = kVorbisQuality;
   sf_command(state_->file, SFC_SET_VBR_ENCODING_QUALITY, &quality, sizeof(quality));
   sf_command(state_->file, SFC_SET_ADD_PEAK_CHUNK, nullptr, SF_FALSE);  // it holds the time of day
@@ -153,8 +193,7 @@ void AudioWriter::finish() {
   sf_write_sync(state_->file);
   const int code = sf_close(state_->file);
   state_->file = nullptr;
-  if (code != 0)
-    state_->fail_write(errno == ENOSPC ? "the disk is full; free space or name another folder" : "closing failed");
+  if (code != 0) fail_to_write(state_->path, errno != 0 ? errno : EIO);
 }
 
 void write_audio(const fs::path& path, const Waveform& wave, const AudioFormat& format) {

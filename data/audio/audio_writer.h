@@ -30,11 +30,14 @@ inline constexpr std::array kAudioFormats{
 // The first format with the extension of `path`; throws Error(usage) that lists the extensions there are.
 [[nodiscard]] const AudioFormat& audio_format_for(const std::filesystem::path& path);
 
+// Throws Error(usage) if the format cannot hold that rate or channel count.
+void require_encodable(const AudioFormat& format, std::int64_t sample_rate_hz, std::int64_t n_channels);
+
 // Writes a file block by block under exactly the name it is given; use it inside write_file_atomically, as write_audio
 // does. Integer formats round half to even of x * 2^(bits-1) and clamp at full scale.
 class AudioWriter {
  public:
-  // Throws Error(device) if the file cannot be made, Error(usage) if the format cannot hold that rate or channel count.
+  // Throws Error(device) if the file cannot be made, Error(usage) as require_encodable.
   AudioWriter(const std::filesystem::path& path, std::int64_t sample_rate_hz, std::int64_t n_channels,
               const AudioFormat& format);
   ~AudioWriter();
