@@ -184,29 +184,47 @@ void filter_in_place(const Sections& sections, std::span<Real> samples, SectionS
   }
 }
 
-// The signal with `n_extra` samples of its point reflection at each end (scipy.signal._arraytools.odd_ext).
-std::vector<double> odd_extension(std::span<const double> samples, std::size_t n_extra) {
+// What lies before and behind a signal when it is filtered both ways: `n_extra` samples of its point reflection at
+// each end (scipy.signal._arraytools.odd_ext).
+struct Ends {
+  std::vector<double> head, tail;
+};
+
+template <class Real>
+Ends odd_reflection(std::span<const Real> samples, std::size_t n_extra) {
   if (samples.size() <= n_extra) {
     fail(ErrorKind::data, "a signal of {} samples is too short to filter both ways: more than {} are needed",
          samples.size(), n_extra);
   }
-  std::vector<double> extended;
-  extended.reserve(samples.size() + 2 * n_extra);
-  for (std::size_t k = n_extra; k > 0; --k) extended.push_back(2 * samples.front() - samples[k]);
-  extended.insert(extended.end(), samples.begin(), samples.end());
-  for (std::size_t k = 1; k <= n_extra; ++k) extended.push_back(2 * samples.back() - samples[samples.size() - 1 - k]);
-  return extended;
+  Ends ends;
+  const double first = samples.front(), last = samples.back();
+  for (std::size_t k = n_extra; k > 0; --k) ends.head.push_back(2 * first - samples[k]);
+  for (std::size_t k = 1; k <= n_extra; ++k) ends.tail.push_back(2 * last - samples[samples.size() - 1 - k]);
+  return ends;
 }
 
-// Runs filter(signal, first sample) forwards and backwards over the extended signal and cuts the extension off.
-template <class Filter>
-std::vector<double> both_ways(std::span<const double> samples, std::size_t n_extra, Filter filter) {
-  auto signal = odd_extension(samples, n_extra);
-  for (int pass = 0; pass < 2; ++pass) {
-    filter(signal, signal.front());
-    std::reverse(signal.begin(), signal.end());
+SectionState settled_at(const Sections& sections, double level) {
+  auto state = settled_state(sections);
+  for (auto& pair : state) {
+    for (auto& value : pair) value *= level;
   }
-  return {signal.begin() + static_cast<std::ptrdiff_t>(n_extra), signal.end() - static_cast<std::ptrdiff_t>(n_extra)};
+  return state;
+}
+
+// Forwards over head, samples and tail, then back over tail and samples: nothing behind them would be kept.
+template <class Real>
+void both_ways_in_place(const Sections& sections, std::span<Real> samples) {
+  auto [head, tail] = odd_reflection(std::span<const Real>(samples), n_extension(sections));
+  auto state = settled_at(sections, head.front());
+  filter_sections(sections, head, state);
+  filter_in_place(sections, samples, state);
+  filter_sections(sections, tail, state);
+  std::reverse(tail.begin(), tail.end());
+  std::reverse(samples.begin(), samples.end());
+  state = settled_at(sections, tail.front());
+  filter_sections(sections, tail, state);
+  filter_in_place(sections, samples, state);
+  std::reverse(samples.begin(), samples.end());
 }
 
 }  // namespace
@@ -314,26 +332,33 @@ std::vector<double> filter_direct(const Polynomials& filter, std::span<const dou
   return out;
 }
 
-std::vector<double> filter_both_ways(const Sections& sections, std::span<const double> samples) {
+std::size_t n_extension(const Sections& sections) {
   const auto n_single = std::count_if(sections.begin(), sections.end(), [](const Section& s) { return s.b2 == 0; });
-  const auto n_extra = 3 * (2 * sections.size() + 1 - static_cast<std::size_t>(n_single));
-  const auto settled = settled_state(sections);
-  return both_ways(samples, n_extra, [&](std::vector<double>& signal, double first) {
-    auto state = settled;
-    for (auto& pair : state) {
-      for (auto& value : pair) value *= first;
-    }
-    filter_sections(sections, signal, state);
-  });
+  return 3 * (2 * sections.size() + 1 - static_cast<std::size_t>(n_single));
+}
+
+std::vector<double> filter_both_ways(const Sections& sections, std::span<const double> samples) {
+  std::vector<double> filtered(samples.begin(), samples.end());
+  both_ways_in_place(sections, std::span<double>(filtered));
+  return filtered;
+}
+
+void filter_both_ways_in_place(const Sections& sections, std::span<float> samples) {
+  both_ways_in_place(sections, samples);
 }
 
 std::vector<double> filter_both_ways(const Polynomials& filter, std::span<const double> samples) {
-  const auto settled = settled_state(filter);
-  return both_ways(samples, 3 * filter.b.size(), [&](std::vector<double>& signal, double first) {
-    auto state = settled;
-    for (auto& value : state) value *= first;
+  const auto n_extra = 3 * filter.b.size();
+  auto [signal, tail] = odd_reflection(samples, n_extra);
+  signal.insert(signal.end(), samples.begin(), samples.end());
+  signal.insert(signal.end(), tail.begin(), tail.end());
+  for (int pass = 0; pass < 2; ++pass) {
+    auto state = settled_state(filter);
+    for (auto& value : state) value *= signal.front();
     signal = filter_direct(filter, signal, std::move(state));
-  });
+    std::reverse(signal.begin(), signal.end());
+  }
+  return {signal.begin() + static_cast<std::ptrdiff_t>(n_extra), signal.end() - static_cast<std::ptrdiff_t>(n_extra)};
 }
 
 std::vector<double> filter_both_ways_held(const Sections& sections, std::span<const double> samples,
@@ -341,12 +366,8 @@ std::vector<double> filter_both_ways_held(const Sections& sections, std::span<co
   if (samples.empty()) return {};
   std::vector<double> signal(samples.begin(), samples.end());
   signal.resize(samples.size() + n_tail, samples.back());
-  const auto settled = settled_state(sections);
   for (const auto level : {samples.front(), samples.back()}) {
-    auto state = settled;
-    for (auto& pair : state) {
-      for (auto& value : pair) value *= level;
-    }
+    auto state = settled_at(sections, level);
     filter_sections(sections, signal, state);
     std::reverse(signal.begin(), signal.end());
   }

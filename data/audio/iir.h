@@ -54,6 +54,12 @@ void filter_sections(const Sections& sections, std::span<float> samples, Section
 [[nodiscard]] std::vector<double> filter_both_ways_held(const Sections& sections, std::span<const double> samples,
                                                         std::size_t n_tail);
 
+// The same by sections on floats, in place: memory does not grow with the length. Between the passes samples are
+// rounded to float.
+void filter_both_ways_in_place(const Sections& sections, std::span<float> samples);
+// How many samples each end is extended by; a signal must be longer.
+[[nodiscard]] std::size_t n_extension(const Sections& sections);
+
 // Gain in dB at one frequency.
 [[nodiscard]] double response_db(const Sections& sections, double frequency_hz, double sample_rate_hz);
 

@@ -13,6 +13,7 @@ struct ConvertOptions {
   std::int64_t speaker = 0;         // row of the voice's speakers
   std::int64_t sample_rate_hz = 0;  // of the output; 0 = the voice's own
   std::string format;               // a name of kAudioFormats; empty = by the output's extension
+  double high_pass_hz = 48;         // rumble of the recording below this is left out; 0 = nothing is
   SynthesisOptions synthesis;
 };
 
@@ -27,9 +28,11 @@ struct Conversion {
 };
 
 // Converts `input` (any format and rate; channels are averaged) and writes `output` atomically: mono, exactly as long
-// as the input. A recording without any voiced frame is converted as breath and noise, with a remark. The input is held
-// at 16 kHz (64 kB a second), everything after the features in chunks. `progress` gets fractions in 0 ... 1. Throws
-// Error(data) for input that cannot be used, Error(device) if the output cannot be written.
+// as the input. The features are those of the recording at 16 kHz behind a high-pass (Butterworth, order 5, both ways,
+// as the RVC tools before inference). A recording without any voiced frame is converted as breath and noise, one
+// without a sample above one step of 16 bits as silence, each with a remark. The input is held at 16 kHz (64 kB a
+// second), everything after the features in chunks. `progress` gets fractions in 0 ... 1. Throws Error(data) for input
+// that cannot be used, Error(device) if the output cannot be written.
 Conversion convert_file(const Voice& voice, const std::filesystem::path& input, const std::filesystem::path& output,
                         const ConvertOptions& options, const std::function<void(double)>& progress = {});
 

@@ -145,6 +145,9 @@ Voice Voice::untrained(const ModelFile& file, std::uint64_t seed) {
 std::int64_t Voice::sample_rate_hz() const { return state_->network->config().sample_rate_hz; }
 std::int64_t Voice::hop_samples() const { return state_->network->config().hop; }
 const std::vector<std::string>& Voice::speakers() const { return state_->speakers; }
+std::int64_t Voice::n_speakers() const {
+  return state_->speakers.empty() ? state_->network->config().speakers : std::ssize(state_->speakers);
+}
 const ContentConfig& Voice::content() const { return state_->content; }
 const PitchConfig& Voice::pitch() const { return state_->pitch; }
 

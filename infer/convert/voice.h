@@ -32,8 +32,9 @@ class Voice {
   ~Voice();
 
   [[nodiscard]] std::int64_t sample_rate_hz() const;
-  [[nodiscard]] std::int64_t hop_samples() const;  // samples a frame (1/100 s)
-  [[nodiscard]] const std::vector<std::string>& speakers() const;
+  [[nodiscard]] std::int64_t hop_samples() const;                  // samples a frame (1/100 s)
+  [[nodiscard]] const std::vector<std::string>& speakers() const;  // empty if the file does not name them
+  [[nodiscard]] std::int64_t n_speakers() const;                   // the named ones, otherwise all the network has
   // What the network was trained on, and so must be fed with.
   [[nodiscard]] const ContentConfig& content() const;
   [[nodiscard]] const PitchConfig& pitch() const;

@@ -17,6 +17,7 @@ struct ConvertActionOptions {
   std::string format;  // empty = by extension; for folders empty = wav16
   std::uint64_t noise_seed = 0;
   double noise_scale = 0.66666;
+  double high_pass_hz = 48;  // 0 = off
   std::int64_t chunk_seconds = 6;
   bool json = false;
 };

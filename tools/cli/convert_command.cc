@@ -16,6 +16,9 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--sample-rate", options->sample_rate_hz, "output rate in Hz; default the voice's own")
       ->check(CLI::Range(1000, 384000));
   app.add_option("--format", options->format, "wav16, wav24, wav32f, flac, flac16, ogg; default by extension");
+  app.add_option("--high-pass", options->high_pass_hz,
+                 "Hz below which rumble of the recording is left out; 0 = off; default 48, as the RVC tools")
+      ->check(CLI::Range(0.0, 1000.0));
   app.add_option("--seed", options->noise_seed, "seed of the noise; the same seed gives the same file");
   app.add_option("--noise-scale", options->noise_scale, "spread of the latent noise; 0 = none")
       ->check(CLI::Range(0.0, 2.0));

@@ -56,6 +56,9 @@ TEST(GoldenFilters, DesignsAndOutputsAreThoseOfScipy) {
       EXPECT_TRUE(near_all(golden.at(name + ".sosfilt_zi_start").values,
                            sections_filtered(sections, x, times(settled_state(sections), x[0])), 1e-9));
       EXPECT_TRUE(near_all(golden.at(name + ".sosfiltfilt").values, filter_both_ways(sections, x), 1e-9));
+      auto floats = golden.at("x").floats();
+      filter_both_ways_in_place(sections, floats);
+      EXPECT_TRUE(near_all(golden.at(name + ".sosfiltfilt").values, floats, 1e-6));
       if (golden.has(name + ".lfilter")) {
         EXPECT_TRUE(near_all(golden.at(name + ".lfilter").values, filter_direct(fraction, x), 1e-6));
         EXPECT_TRUE(near_all(golden.at(name + ".filtfilt").values, filter_both_ways(fraction, x), 1e-6));
@@ -86,6 +89,13 @@ TEST(GoldenFilters, TheRvcHighPassIsThatOfThePeers) {
     EXPECT_TRUE(near_all(golden.at(prefix + "lfilter").values, filter_direct(given, in), 1e-10));
     if (golden.has(prefix + "filtfilt")) {
       EXPECT_TRUE(near_all(golden.at(prefix + "filtfilt").values, filter_both_ways(given, in), 1e-10));
+    }
+    // What conversion runs: sections on floats, both ways.
+    if (golden.has(prefix + "filtfilt")) {
+      auto both = golden.at(prefix + "in").floats();
+      const auto high = butterworth_sections(5, FilterKind::high, std::array{48.0}, rate_hz);
+      filter_both_ways_in_place(high, both);
+      EXPECT_TRUE(near_all(golden.at(prefix + "filtfilt").values, both, 1e-5));
     }
     // What preparation runs: sections on floats, free of the direct form's rounding.
     HighPass high_pass(static_cast<std::int64_t>(rate_hz));
