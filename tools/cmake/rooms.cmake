@@ -13,6 +13,7 @@ melisma_library(models/layers TORCH DEPS base config weights signal)
 melisma_library(models/rvc TORCH DEPS base config weights layers signal)
 melisma_library(models/pitch TORCH DEPS base config signal weights layers LINK nlohmann_json::nlohmann_json)
 melisma_library(models/content TORCH DEPS base config weights layers)
+melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
 melisma_library(infer/features TORCH DEPS base config audio signal sets)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
