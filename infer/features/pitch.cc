@@ -9,15 +9,10 @@
 #include "data/signal/pyin.h"
 #include "data/signal/stonemask.h"
 #include "data/signal/yin.h"
-#include "infer/features/feature_key.h"
-#include "infer/features/mono16k.h"
-#include "tools/base/table.h"
 
 namespace melisma {
 namespace pitch_detail {
 namespace {
-
-constexpr int kRevision = 1;
 
 YinConfig yin_config(const PitchConfig& config) {
   return {.sample_rate_hz = kFeatureRateHz,
@@ -101,22 +96,6 @@ std::vector<float> pitch_by_praat(std::span<const float> wave_16k, const PitchCo
     f0[first + t] = static_cast<float>(found.f0_hz[t]);
   }
   return f0;
-}
-
-std::vector<float> extract_pitch(std::span<const float> wave_16k, const PitchConfig& config, int threads) {
-  return find_row(kPitchMethods, config.method, "pitch method").function(wave_16k, config, threads);
-}
-
-std::vector<float> extract_pitch(const Waveform& wave, const PitchConfig& config, int threads) {
-  auto f0 = extract_pitch(mono_at_16k(wave), config, threads);
-  f0.resize(static_cast<std::size_t>(feature_frames(wave.n_frames(), wave.sample_rate_hz)));
-  return f0;
-}
-
-FeatureKey key_of(const PitchConfig& config) { return feature_key("pitch", config, pitch_detail::kRevision); }
-
-PitchConfig pitch_config_of(std::string_view parameters) {
-  return config_of_feature_key<PitchConfig>("pitch", parameters, pitch_detail::kRevision);
 }
 
 std::int64_t coarse_pitch(double f0_hz) {

@@ -5,70 +5,66 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 #include "data/audio/waveform.h"
 #include "data/sets/dataset.h"
-#include "tools/config/fields.h"
+#include "infer/features/pitch_config.h"
 
 namespace melisma {
 
 inline constexpr std::int64_t kFeatureRateHz = 16000;    // features are made of audio at this rate
 inline constexpr std::int64_t kFeatureHopSamples = 160;  // samples of it from frame to frame
 
-// Names of kPitchMethods below.
-inline constexpr std::array<std::string_view, 5> kPitchMethodNames{"pyin", "yin", "harvest", "dio", "pm"};
-
-struct PitchConfig {
-  std::string method = "pyin";
-  double fmin_hz = 50;
-  double fmax_hz = 1100;
-  static constexpr auto fields() {
-    return std::tuple{
-        field("method", &PitchConfig::method, "how pitch is found").choices(kPitchMethodNames),
-        field("fmin_hz", &PitchConfig::fmin_hz, "lowest pitch looked for").unit("Hz").range(20, 1000),
-        field("fmax_hz", &PitchConfig::fmax_hz, "highest pitch looked for").unit("Hz").range(50, 4000),
-    };
-  }
-  bool operator==(const PitchConfig&) const = default;
-};
-
 // Mono wave at 16 kHz -> f0 in Hz, floor(samples / 160) frames, 0 where unvoiced; frame t is centred on sample 160 t,
-// as in the RVC tools. Recordings under 10 ms have no frame. threads 0 = as many as OpenMP gives; the result does not
-// depend on it. Error(config) for a range that does not fit.
+// as in the RVC tools. Recordings under 10 ms have no frame. threads 0 = as many as OpenMP gives; members of a
+// combination share them and run side by side. The result does not depend on it beyond rounding. Error(config) for a
+// range that does not fit, Error(checkpoint) for weights that are missing or not those asked for.
 [[nodiscard]] std::vector<float> extract_pitch(std::span<const float> wave_16k, const PitchConfig& config,
                                                int threads = 0);
 
 // The same of a waveform at any rate: channels averaged, resampled to 16 kHz.
 [[nodiscard]] std::vector<float> extract_pitch(const Waveform& wave, const PitchConfig& config, int threads = 0);
 
-[[nodiscard]] std::vector<float> pitch_by_pyin(std::span<const float> wave_16k, const PitchConfig& config, int threads);
-[[nodiscard]] std::vector<float> pitch_by_yin(std::span<const float> wave_16k, const PitchConfig& config, int threads);
-[[nodiscard]] std::vector<float> pitch_by_harvest(std::span<const float> wave_16k, const PitchConfig& config,
-                                                  int threads);
-[[nodiscard]] std::vector<float> pitch_by_dio(std::span<const float> wave_16k, const PitchConfig& config, int threads);
-[[nodiscard]] std::vector<float> pitch_by_praat(std::span<const float> wave_16k, const PitchConfig& config,
-                                                int threads);
+// Each method as a function; `threads` and errors as above.
+using PitchFunction = std::vector<float>(std::span<const float> wave_16k, const PitchConfig& config, int threads);
+PitchFunction pitch_by_pyin, pitch_by_yin, pitch_by_harvest, pitch_by_dio, pitch_by_praat;
+PitchFunction pitch_by_rmvpe, pitch_by_crepe, pitch_by_crepe_tiny, pitch_by_fcpe;
 
 struct PitchMethod {
   std::string_view name, summary;
-  std::vector<float> (*function)(std::span<const float> wave_16k, const PitchConfig& config, int threads);
+  PitchFunction* function;
+  bool needs_weights = false;  // a network, whose weights are a file
 };
-inline constexpr std::array<PitchMethod, 5> kPitchMethods{{
-    {"pyin", "probabilistic YIN: candidates of every threshold, decoded by Viterbi; as librosa's", &pitch_by_pyin},
-    {"yin", "YIN: the first deep dip of the difference function, frame by frame; twice as fast, voicing less sure",
-     &pitch_by_yin},
-    {"harvest", "WORLD's Harvest refined by StoneMask, as RVC runs it; follows weak voice, slowest of these",
-     &pitch_by_harvest},
-    {"dio", "WORLD's DIO refined by StoneMask, as RVC runs it; fast, gives up early on rough voice", &pitch_by_dio},
-    {"pm", "Praat's autocorrelation, \"To Pitch (ac)\" with RVC's settings; fastest", &pitch_by_praat},
-}};
+inline constexpr std::array kPitchMethods{
+    PitchMethod{"pyin", "probabilistic YIN: candidates of every threshold, decoded by Viterbi; as librosa's",
+                &pitch_by_pyin},
+    PitchMethod{"yin",
+                "YIN: the first deep dip of the difference function, frame by frame; twice as fast, voicing less sure",
+                &pitch_by_yin},
+    PitchMethod{"harvest", "WORLD's Harvest refined by StoneMask, as RVC runs it; follows weak voice, slowest of these",
+                &pitch_by_harvest},
+    PitchMethod{"dio", "WORLD's DIO refined by StoneMask, as RVC runs it; fast, gives up early on rough voice",
+                &pitch_by_dio},
+    PitchMethod{"pm", "Praat's autocorrelation, \"To Pitch (ac)\" with RVC's settings; fastest", &pitch_by_praat},
+    PitchMethod{"rmvpe", "a network that hears the voice in a mixture; RVC's default", &pitch_by_rmvpe, true},
+    PitchMethod{"crepe", "a network that hears 64 ms at a time; accurate, slowest of all", &pitch_by_crepe, true},
+    PitchMethod{"crepe-tiny", "the same with a fortieth of the weights; less sure of weak voices", &pitch_by_crepe_tiny,
+                true},
+    PitchMethod{"fcpe", "a small network of convolutions; fastest of the networks", &pitch_by_fcpe, true},
+};
 
 // What the pitch features of this configuration are filed under in a dataset: kind "pitch", canonical JSON.
 [[nodiscard]] FeatureKey key_of(const PitchConfig& config);
-// The configuration back from a key's canonical JSON; Error(data) if it is none.
+// It holds the method (a combination in its canonical spelling), the range, and the settings of the methods in use,
+// with the SHA-256 of their weights: read from the file where the configuration does not name it. The configuration
+// back from a key's canonical JSON; Error(data) if it is none.
 [[nodiscard]] PitchConfig pitch_config_of(std::string_view parameters);
+
+// The configuration with weights named as in the pitch features `stored` that equal it otherwise, so that features can
+// be used where their weights are not at hand; unchanged if there are none. Error(config) if several differ in their
+// weights alone.
+[[nodiscard]] PitchConfig pitch_as_stored(const PitchConfig& config, std::span<const FeatureKey> stored);
 
 // RVC's 255 pitch bins: 1127 ln(1 + f0/700), 50 Hz ... 1100 Hz onto 1 ... 255, rounded half to even; 0 Hz gives 1.
 [[nodiscard]] std::vector<std::int64_t> coarse_pitch(std::span<const float> f0_hz);

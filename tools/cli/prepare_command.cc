@@ -86,7 +86,8 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) 
       ->check(CLI::IsMember({"on", "off"}));
   add_setting(app, "--normalise", "normalise", "pre, post or none (default post)", *arguments);
   app.add_option("--pitch", arguments->pitch,
-                 fmt::format("{} or none (default pyin)", fmt::join(kPitchMethodNames, ", ")));
+                 fmt::format("{}, several as \"median(rmvpe, pyin)\", or none (default pyin)",
+                             fmt::join(kPitchMethodNames, ", ")));
   app.add_option("--content", arguments->content, "cepstral or none (default cepstral)");
   app.add_option("--split", request.split_list, "file of lines 'train|validation|test PATH'");
   add_setting(app, "--seed", "seed", "chooses which recordings are held out (default 0)", *arguments);

@@ -15,7 +15,7 @@ melisma_library(models/pitch TORCH DEPS base config signal weights layers LINK n
 melisma_library(models/content TORCH DEPS base config weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
-melisma_library(infer/features TORCH DEPS base config audio signal sets)
+melisma_library(infer/features TORCH DEPS base config audio signal sets weights layers pitch)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH DEPS base config audio signal sets weights layers rvc features quantized)
 # What is measured, and how sure we are.

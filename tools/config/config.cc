@@ -178,10 +178,11 @@ std::string allowed_text(const Setting& setting) {
 namespace config_detail {
 
 std::string choice_problem(const Setting& setting, const Json& value) {
-  if (setting.choices.empty()) return {};
+  if (setting.choices.empty() && setting.problem_of == nullptr) return {};
   const auto check = [&](const Json& item) -> std::string {
     if (!item.is_string()) return {};  // the type check says it better
     const auto name = item.get<std::string>();
+    if (setting.problem_of != nullptr) return setting.problem_of(name);
     for (const auto& choice : setting.choices) {
       if (choice == name) return {};
     }

@@ -51,6 +51,7 @@ struct Field {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   std::span<const std::string_view> allowed = {};
+  std::string (*problem_of)(std::string_view) = nullptr;
   bool affects_result = true;
 
   // The physical unit as people write it: "Hz", "ms", "samples".
@@ -73,6 +74,13 @@ struct Field {
   [[nodiscard]] constexpr Field choices(std::span<const std::string_view> names) const {
     auto copy = *this;
     copy.allowed = names;
+    return copy;
+  }
+  // For text that is more than a name: a function that says what is wrong with it, or nothing. The choices, if any, are
+  // then only shown.
+  [[nodiscard]] constexpr Field checked_by(std::string (*problem)(std::string_view)) const {
+    auto copy = *this;
+    copy.problem_of = problem;
     return copy;
   }
   // Leaves the field out of the run signature: it changes what is shown or stored, not what is computed.

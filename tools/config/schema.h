@@ -8,6 +8,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Setting {
   std::string unit, help;
   double low = 0, high = 0;
   std::vector<std::string> choices;
+  std::string (*problem_of)(std::string_view) = nullptr;  // what is wrong with a text; instead of the choices
   bool affects_result = true;
   std::function<nlohmann::ordered_json()> get;
   // Sets the value if it is of the right type, in range and among the choices; otherwise says what is wrong and changes
@@ -109,7 +111,7 @@ std::string from_value(const Setting& setting, const nlohmann::ordered_json& val
   return {};
 }
 
-// Appends to `problem` nothing if `value` (or each element of a list) is among the choices.
+// Nothing if `value` (or each element of a list) is among the choices, or has no problem by the setting's own check.
 std::string choice_problem(const Setting& setting, const nlohmann::ordered_json& value);
 
 template <class Config, class Owner, class Member>
@@ -137,6 +139,7 @@ void collect_one(Config& config, const Field<Owner, Member>& field, const std::s
     setting.low = field.low;
     setting.high = field.high;
     setting.choices.assign(field.allowed.begin(), field.allowed.end());
+    setting.problem_of = field.problem_of;
     setting.affects_result = field.affects_result;
     setting.get = [&member] { return to_value(member); };
     Setting limits = setting;

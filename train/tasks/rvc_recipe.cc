@@ -23,6 +23,13 @@ std::string feature_sets_of(const Dataset& dataset, std::string_view kind) {
   return found.empty() ? "none" : fmt::format("{}", fmt::join(found, ", "));
 }
 
+// The key of the features that the settings ask for; where it takes weights that are not at hand, what there is to use.
+FeatureKey pitch_key(const Dataset& dataset, const RvcSettings& settings) {
+  return with_context(fmt::format("looking for [pitch] among the pitch features of '{}': {}", dataset.path().string(),
+                                  feature_sets_of(dataset, "pitch")),
+                      [&] { return key_of(settings.pitch); });
+}
+
 void require_features(const Dataset& dataset, const FeatureKey& key) {
   if (dataset.has_features(key)) return;
   fail(ErrorKind::data, "'{}' has no {} features {}; it has: {}. Prepare it with these, or choose in [{}] what it has",
@@ -47,7 +54,7 @@ void check_dataset(const Dataset& dataset, const RvcSettings& settings) {
          model.speakers);
   }
   require_features(dataset, key_of(settings.content));
-  require_features(dataset, key_of(settings.pitch));
+  require_features(dataset, pitch_key(dataset, settings));
 }
 
 // The discriminator file that belongs to `from`: named by the settings, or lying beside it; empty if there is none.
@@ -111,6 +118,7 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
   follow();
   check_config(settings_.model);
   const auto& dataset = *inputs.dataset;
+  settings_.pitch = pitch_as_stored(settings_.pitch, dataset.feature_sets());
   check_dataset(dataset, settings_);
   const auto training = dataset.clips_of(Split::train), held_out = dataset.clips_of(Split::validation);
   require_clips(dataset, training, "train");

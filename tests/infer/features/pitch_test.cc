@@ -77,6 +77,7 @@ TEST(GoldenPitch, ClassicalMethodsGiveRvcsFrames) {
 
 TEST(Pitch, EveryMethodReadsAToneAtAnyRate) {
   for (const auto& method : kPitchMethods) {
+    if (method.needs_weights) continue;
     for (const std::int64_t rate : {16000, 22050, 44100, 48000}) {
       const auto wave = tone(220, rate, 1.0, 2);
       const auto f0 = extract_pitch(wave, {.method = std::string(method.name)});
@@ -88,6 +89,7 @@ TEST(Pitch, EveryMethodReadsAToneAtAnyRate) {
 
 TEST(Pitch, EveryMethodFindsNoneInSilenceAndSurvivesAnything) {
   for (const auto& method : kPitchMethods) {
+    if (method.needs_weights) continue;
     const PitchConfig config{.method = std::string(method.name)};
     for (const auto hz : extract_pitch(std::vector<float>(16000), config)) EXPECT_EQ(hz, 0);
     EXPECT_TRUE(extract_pitch(std::span<const float>{}, config).empty());

@@ -153,5 +153,34 @@ TEST(Duration, TextParsesBack) {
   }
 }
 
+std::string not_upper_case(std::string_view text) {
+  for (const char letter : text) {
+    if (letter >= 'A' && letter <= 'Z') return fmt::format("shouts '{}'", letter);
+  }
+  return "";
+}
+
+struct Quiet {
+  std::string word = "calm";
+  static constexpr auto fields() {
+    return std::tuple{field("word", &Quiet::word, "anything quiet").choices(kSchedules).checked_by(&not_upper_case)};
+  }
+};
+
+TEST(Config, AFieldsOwnCheckStandsForItsChoices) {
+  Quiet config;
+  auto schema = schema_of(config);
+  configure_from_text(schema, "word = 'neither a choice nor loud'", "test");
+  EXPECT_EQ(config.word, "neither a choice nor loud");
+  try {
+    configure_from_text(schema, "word = 'LOUD'", "quiet.toml");
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.message(), ::testing::HasSubstr("'word' shouts 'L'"));
+  }
+  EXPECT_EQ(config.word, "neither a choice nor loud");
+  EXPECT_THAT(markdown_reference(schema), ::testing::HasSubstr(std::string(kSchedules[0])));
+}
+
 }  // namespace
 }  // namespace melisma
