@@ -11,6 +11,7 @@
 #include "eval/metrics/intelligibility.h"
 #include "eval/metrics/pitch_metrics.h"
 #include "eval/metrics/ratios.h"
+#include "eval/metrics/separation.h"
 #include "eval/metrics/spectral.h"
 #include "infer/features/pitch.h"
 #include "tools/base/table.h"
@@ -95,6 +96,10 @@ MetricValue number_or(double value, const char* why_none) {
   return {std::numeric_limits<double>::quiet_NaN(), why_none};
 }
 
+MetricValue ratio_or(double decibels) {
+  return number_or(decibels, decibels > 0 ? "identical: no error to compare with" : "silent estimate");
+}
+
 PitchComparison pitch_of(const MeasuredWave& reference, const MeasuredWave& estimate) {
   return compare_pitch(reference.f0_hz(), estimate.f0_hz());
 }
@@ -124,6 +129,15 @@ MetricValue measure_mel_distance(const MeasuredWave& reference, const MeasuredWa
 MetricValue measure_mr_stft(const MeasuredWave& reference, const MeasuredWave& estimate) {
   const auto loss = multi_resolution_stft_loss(metric_table::tensor_of(estimate), metric_table::tensor_of(reference),
                                                multi_resolution_configs());
+  return {loss.item<double>(), {}};
+}
+
+MetricValue measure_mr_stft_music(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  const auto configs = music_stft_configs(reference.sample_rate_hz());
+  const auto longest = configs.back().window;
+  if (static_cast<int64_t>(reference.samples().size()) < longest) return {.why_none = "shorter than 8192 samples"};
+  const auto loss =
+      multi_resolution_stft_loss(metric_table::tensor_of(estimate), metric_table::tensor_of(reference), configs);
   return {loss.item<double>(), {}};
 }
 
@@ -162,8 +176,15 @@ MetricValue measure_estoi(const MeasuredWave& reference, const MeasuredWave& est
 }
 
 MetricValue measure_si_sdr(const MeasuredWave& reference, const MeasuredWave& estimate) {
-  const double ratio = si_sdr_db(metric_table::doubles_of(reference), metric_table::doubles_of(estimate));
-  return metric_table::number_or(ratio, ratio > 0 ? "identical: no error to compare with" : "silent estimate");
+  return metric_table::ratio_or(si_sdr_db(metric_table::doubles_of(reference), metric_table::doubles_of(estimate)));
+}
+
+MetricValue measure_sd_sdr(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  return metric_table::ratio_or(sd_sdr_db(metric_table::doubles_of(reference), metric_table::doubles_of(estimate)));
+}
+
+MetricValue measure_bss_sdr(const MeasuredWave& reference, const MeasuredWave& estimate) {
+  return metric_table::ratio_or(filtered_sdr_db(metric_table::tensor_of(reference), metric_table::tensor_of(estimate)));
 }
 
 MetricValue measure_snr(const MeasuredWave& reference, const MeasuredWave& estimate) {

@@ -60,6 +60,7 @@ struct Metric {
 
 [[nodiscard]] MetricValue measure_mel_distance(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_mr_stft(const MeasuredWave& reference, const MeasuredWave& estimate);
+[[nodiscard]] MetricValue measure_mr_stft_music(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_lsd(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_mcd(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_f0_rmse(const MeasuredWave& reference, const MeasuredWave& estimate);
@@ -69,6 +70,8 @@ struct Metric {
 [[nodiscard]] MetricValue measure_stoi(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_estoi(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_si_sdr(const MeasuredWave& reference, const MeasuredWave& estimate);
+[[nodiscard]] MetricValue measure_sd_sdr(const MeasuredWave& reference, const MeasuredWave& estimate);
+[[nodiscard]] MetricValue measure_bss_sdr(const MeasuredWave& reference, const MeasuredWave& estimate);
 [[nodiscard]] MetricValue measure_snr(const MeasuredWave& reference, const MeasuredWave& estimate);
 
 inline constexpr std::array kMetrics{
@@ -76,6 +79,9 @@ inline constexpr std::array kMetrics{
            Better::lower, Alignment::frames, true, measure_mel_distance},
     Metric{"mr_stft", "multi-resolution STFT distance, auraloss's defaults: convergence + L1 of log magnitude", "",
            Better::lower, Alignment::frames, true, measure_mr_stft},
+    Metric{"mr_stft_music",
+           "the same on 128 mel bands of longer windows after A-weighting, auraloss's setting for music", "",
+           Better::lower, Alignment::frames, false, measure_mr_stft_music},
     Metric{"mcd", "mel-cepstral distortion at 16 kHz, order 24, without c0, along the exact warping path", "dB",
            Better::lower, Alignment::none, true, measure_mcd},
     Metric{"f0_rmse_cents", "pitch error of the frames voiced in both, root mean square; pyin at 100 frames/s", "cents",
@@ -94,6 +100,10 @@ inline constexpr std::array kMetrics{
            Alignment::frames, false, measure_estoi},
     Metric{"si_sdr", "scale-invariant signal-to-distortion ratio, means kept", "dB", Better::higher, Alignment::samples,
            true, measure_si_sdr},
+    Metric{"sd_sdr", "scale-dependent signal-to-distortion ratio: a wrong level costs too", "dB", Better::higher,
+           Alignment::samples, false, measure_sd_sdr},
+    Metric{"bss_sdr", "BSS Eval's signal-to-distortion ratio: what no 512-tap filter of the reference explains", "dB",
+           Better::higher, Alignment::samples, false, measure_bss_sdr},
     Metric{"snr", "signal-to-noise ratio", "dB", Better::higher, Alignment::samples, false, measure_snr},
 };
 

@@ -31,6 +31,32 @@ Energies energies(std::span<const double> reference, std::span<const double> est
   return sums;
 }
 
+// The reference scaled to fit the estimate best.
+struct Fit {
+  double signal = 0;  // energy of the scaled reference
+  double rest = 0;    // of what the estimate has beside it
+  double error = 0;   // of estimate - reference
+};
+
+Fit best_fit(std::span<const double> reference, std::span<const double> estimate, bool zero_mean) {
+  check_sizes(reference, estimate);
+  const double centre_s = zero_mean ? mean(reference) : 0, centre_e = zero_mean ? mean(estimate) : 0;
+  double dot = 0, energy = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    dot += (reference[i] - centre_s) * (estimate[i] - centre_e);
+    energy += (reference[i] - centre_s) * (reference[i] - centre_s);
+  }
+  const double scale = dot / energy;
+  Fit fit;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    const double s = reference[i] - centre_s, e = estimate[i] - centre_e;
+    fit.signal += scale * s * scale * s;
+    fit.rest += (scale * s - e) * (scale * s - e);
+    fit.error += (e - s) * (e - s);
+  }
+  return fit;
+}
+
 }  // namespace
 }  // namespace metric_ratios
 
@@ -41,22 +67,13 @@ double sdr_db(std::span<const double> reference, std::span<const double> estimat
 }
 
 double si_sdr_db(std::span<const double> reference, std::span<const double> estimate, bool zero_mean) {
-  metric_ratios::check_sizes(reference, estimate);
-  const double centre_s = zero_mean ? mean(reference) : 0, centre_e = zero_mean ? mean(estimate) : 0;
-  double dot = 0, energy = 0;
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    dot += (reference[i] - centre_s) * (estimate[i] - centre_e);
-    energy += (reference[i] - centre_s) * (reference[i] - centre_s);
-  }
-  const double scale = dot / energy;
-  double signal = 0, error = 0;
-  for (std::size_t i = 0; i < reference.size(); ++i) {
-    const double target = scale * (reference[i] - centre_s);
-    const double rest = target - (estimate[i] - centre_e);
-    signal += target * target;
-    error += rest * rest;
-  }
-  return 10 * std::log10(signal / error);
+  const auto fit = metric_ratios::best_fit(reference, estimate, zero_mean);
+  return 10 * std::log10(fit.signal / fit.rest);
+}
+
+double sd_sdr_db(std::span<const double> reference, std::span<const double> estimate, bool zero_mean) {
+  const auto fit = metric_ratios::best_fit(reference, estimate, zero_mean);
+  return 10 * std::log10(fit.signal / fit.error);
 }
 
 std::vector<double> frame_sdr_db(std::span<const double> reference, std::span<const double> estimate,

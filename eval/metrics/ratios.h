@@ -17,6 +17,10 @@ namespace melisma {
 [[nodiscard]] double si_sdr_db(std::span<const double> reference, std::span<const double> estimate,
                                bool zero_mean = false);
 
+// Scale-dependent SDR: the reference's best fit against the whole error, so that a wrong level costs too (ibid.).
+[[nodiscard]] double sd_sdr_db(std::span<const double> reference, std::span<const double> estimate,
+                               bool zero_mean = false);
+
 // SDR of each whole frame of `frame` samples per channel (planar channels), NaN where the reference is silent: what
 // museval v4 calls SDR, which its 512-tap filters cancel out of.
 [[nodiscard]] std::vector<double> frame_sdr_db(std::span<const double> reference, std::span<const double> estimate,

@@ -5,15 +5,23 @@
 
 #include "data/signal/mel.h"
 #include "data/signal/stft.h"
+#include "eval/metrics/a_weighting.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace spectral_metric {
 namespace {
 
+// wave [..., N] -> the same filtered, zeros around it
+at::Tensor a_weighted(const at::Tensor& wave, int64_t sample_rate_hz) {
+  const auto taps = at::tensor(a_weighting_taps(sample_rate_hz), wave.options()).view({1, 1, -1});
+  return at::conv1d(wave.reshape({-1, 1, wave.size(-1)}), taps, {}, 1, taps.size(2) / 2).view(wave.sizes());
+}
+
 // wave [..., N] -> magnitudes [..., bins or bands, frames]
 at::Tensor loss_magnitudes(const at::Tensor& wave, const StftLossConfig& config) {
-  const auto spectrum = stft(wave, {.n_fft = config.n_fft, .hop = config.hop, .window = config.window});
+  const auto heard = config.a_weighted ? a_weighted(wave, config.sample_rate_hz) : wave;
+  const auto spectrum = stft(heard, {.n_fft = config.n_fft, .hop = config.hop, .window = config.window});
   const auto magnitudes = at::clamp_min(power(spectrum), config.floor).sqrt();
   if (config.n_mels == 0) return magnitudes;
   return to_mel(magnitudes, {.sample_rate_hz = config.sample_rate_hz, .n_fft = config.n_fft, .n_mels = config.n_mels});
@@ -43,6 +51,19 @@ std::vector<StftLossConfig> multi_resolution_configs() {
   return {{.n_fft = 1024, .hop = 120, .window = 600},
           {.n_fft = 2048, .hop = 240, .window = 1200},
           {.n_fft = 512, .hop = 50, .window = 240}};
+}
+
+std::vector<StftLossConfig> music_stft_configs(int64_t sample_rate_hz) {
+  std::vector<StftLossConfig> configs;
+  for (const int64_t n_fft : {1024, 2048, 8192}) {
+    configs.push_back({.n_fft = n_fft,
+                       .hop = n_fft / 4,
+                       .window = n_fft,
+                       .n_mels = 128,
+                       .sample_rate_hz = sample_rate_hz,
+                       .a_weighted = true});
+  }
+  return configs;
 }
 
 at::Tensor multi_resolution_stft_loss(const at::Tensor& estimate, const at::Tensor& reference,

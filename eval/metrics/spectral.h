@@ -15,7 +15,8 @@ struct StftLossConfig {
   bool squared = false;            // the two means of squares instead of absolute values
   double floor = 1e-8;             // least power of a bin
   int64_t n_mels = 0;              // > 0: magnitudes are weighed into so many Slaney bands first
-  int64_t sample_rate_hz = 44100;  // of the bands
+  int64_t sample_rate_hz = 44100;  // of the bands and of the weighting
+  bool a_weighted = false;         // both waves pass a 101-tap A-weighting filter first (a_weighting.h)
 };
 
 // estimate X, reference Y [..., N] -> scalar, in their dtype; differentiable.
@@ -24,6 +25,8 @@ struct StftLossConfig {
 
 // The mean of several; the default is auraloss.freq.MultiResolutionSTFTLoss (1024/120/600, 2048/240/1200, 512/50/240).
 [[nodiscard]] std::vector<StftLossConfig> multi_resolution_configs();
+// auraloss's setting for music: 1024/256, 2048/512, 8192/2048, 128 mel bands, A-weighted.
+[[nodiscard]] std::vector<StftLossConfig> music_stft_configs(int64_t sample_rate_hz);
 [[nodiscard]] at::Tensor multi_resolution_stft_loss(const at::Tensor& estimate, const at::Tensor& reference,
                                                     const std::vector<StftLossConfig>& configs);
 
