@@ -9,12 +9,14 @@ namespace melisma {
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_rvc_step(const BenchmarkOptions& options);
+[[nodiscard]] BenchmarkReport bench_separation(const BenchmarkOptions& options);
 
 inline constexpr std::array kBenchmarks{
     Benchmark{"prepare", "recordings to dataset, by stage and against the RVC tools' steps in Python", bench_prepare},
     Benchmark{"pitch", "pitch and content features per core, against librosa's, WORLD's and Praat's pitch",
               bench_pitch},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
+    Benchmark{"separation", "BSS Eval of four stereo stems against museval's", bench_separation},
 };
 
 }  // namespace melisma

@@ -1,36 +1,27 @@
 // `melisma bench pitch`: classical pitch methods per core, against librosa's, WORLD's and Praat's in the same run.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <string_view>
-#include <system_error>
 
 #include "data/signal/pyin.h"
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
 #include "tools/base/atomic_file.h"
-#include "tools/base/error.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
+#include "tools/bench/peer.h"
 
 namespace melisma {
 namespace pitch_bench {
 namespace {
-namespace fs = std::filesystem;
 
 constexpr double kSeconds = 30, kQuickSeconds = 6;
 constexpr std::int64_t kRateHz = 16000;
-constexpr const char* kPeers = MELISMA_PEERS_FOLDER "/pitch_peers.py";
 
 using Contour = std::vector<float>;  // Hz, 100 frames/s, 0 = unvoiced
 
@@ -70,41 +61,12 @@ std::vector<float> voice_like(double seconds) {
   return wave;
 }
 
-// CPU seconds of the cheapest of several runs.
-template <class Action>
-double cheapest(int repeats, Action action) {
-  const auto now = [] {
-    timespec time{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  };
-  auto best = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < repeats; ++run) {
-    const auto begin = now();
-    action();
-    best = std::min(best, now() - begin);
-  }
-  return best;
-}
-
 // What the peers make of the wave, an entry a method; empty where Python or all packages are missing.
 nlohmann::json ask_peers(const std::vector<float>& wave, const std::string& python, int repeats) {
-  auto folder = (fs::temp_directory_path() / "melisma-bench-XXXXXX").string();
-  if (::mkdtemp(folder.data()) == nullptr) fail(ErrorKind::device, "cannot make a folder in '{}'", folder);
-  const auto file = fs::path(folder) / "voice.f32";
+  const ScratchFolder folder;
+  const auto file = folder / "voice.f32";
   write_file_atomically(file, {reinterpret_cast<const char*>(wave.data()), wave.size() * sizeof(float)});
-  const auto command = fmt::format("OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 '{}' '{}' '{}' {} 2>/dev/null", python,
-                                   kPeers, file.string(), repeats);
-  std::string answer;
-  if (auto* pipe = ::popen(command.c_str(), "r"); pipe != nullptr) {
-    std::array<char, 4096> block;
-    for (std::size_t n; (n = std::fread(block.data(), 1, block.size(), pipe)) > 0;) answer.append(block.data(), n);
-    ::pclose(pipe);
-  }
-  std::error_code ignored;
-  fs::remove_all(folder, ignored);
-  auto json = nlohmann::json::parse(answer, nullptr, false);
-  return json.is_object() ? json : nlohmann::json::object();
+  return ask_peer(python, "pitch_peers.py", {file.string(), std::to_string(repeats)});
 }
 
 // Share of frames that the peer decides otherwise: other voicing, or more than one cent apart.

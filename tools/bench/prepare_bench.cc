@@ -1,15 +1,12 @@
 #include "tools/bench/prepare_bench.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <limits>
 #include <numbers>
 #include <optional>
-#include <system_error>
 
 #include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
@@ -22,6 +19,7 @@
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
+#include "tools/bench/peer.h"
 #include "tools/bench/process_cost.h"
 
 namespace melisma {
@@ -32,43 +30,6 @@ constexpr double kSeconds = 60, kQuickSeconds = 15;
 constexpr std::int64_t kSourceRateHz = 44100, kRateHz = 40000;
 constexpr int kRepeats = 3;
 constexpr const char* kTwin = MELISMA_PEERS_FOLDER "/preprocess_twin.py";
-
-double cpu_now() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-// The least CPU time of several runs.
-template <class Action>
-double cheapest(int repeats, Action action) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int run = 0; run < repeats; ++run) {
-    const double begin = cpu_now();
-    action();
-    best = std::min(best, cpu_now() - begin);
-  }
-  return best;
-}
-
-// A folder below the system's temporary one, removed at the end.
-class ScratchFolder {
- public:
-  ScratchFolder() : path_((fs::temp_directory_path() / "melisma-bench-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr)
-      fail(ErrorKind::device, "cannot make a folder in '{}'", fs::temp_directory_path().string());
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] fs::path operator/(std::string_view name) const { return fs::path(path_) / name; }
-
- private:
-  std::string path_;
-};
 
 // The cheapest of several runs of a program that makes `made` anew each time.
 ProcessCost cheapest_run(int repeats, const std::vector<std::string>& words, const fs::path& output,

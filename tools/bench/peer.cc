@@ -1,0 +1,51 @@
+#include "tools/bench/peer.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <system_error>
+
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace fs = std::filesystem;
+
+double cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+ScratchFolder::ScratchFolder() {
+  auto pattern = (fs::temp_directory_path() / "melisma-bench-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) {
+    fail(ErrorKind::device, "cannot make a folder in '{}'", fs::temp_directory_path().string());
+  }
+  path_ = pattern;
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+nlohmann::json ask_peer(const std::string& python, std::string_view script, const std::vector<std::string>& arguments) {
+  auto command =
+      fmt::format("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 '{}' '{}/{}'", python,
+                  MELISMA_PEERS_FOLDER, script);
+  for (const auto& argument : arguments) command += fmt::format(" '{}'", argument);
+  std::string answer;
+  if (auto* pipe = ::popen((command + " 2>/dev/null").c_str(), "r"); pipe != nullptr) {
+    std::array<char, 4096> block;
+    for (std::size_t n; (n = std::fread(block.data(), 1, block.size(), pipe)) > 0;) answer.append(block.data(), n);
+    ::pclose(pipe);
+  }
+  auto json = nlohmann::json::parse(answer, nullptr, false);
+  return json.is_object() ? json : nlohmann::json::object();
+}
+
+}  // namespace melisma

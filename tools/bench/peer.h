@@ -1,0 +1,46 @@
+// What benchmarks share: CPU seconds of an action, a scratch folder, and peers asked through scripts of ours in Python.
+#pragma once
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace melisma {
+
+// CPU seconds of this process so far, all threads.
+[[nodiscard]] double cpu_seconds();
+
+// The least CPU seconds of several runs.
+template <class Action>
+[[nodiscard]] double cheapest(int repeats, Action action) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < repeats; ++run) {
+    const double begin = cpu_seconds();
+    action();
+    best = std::min(best, cpu_seconds() - begin);
+  }
+  return best;
+}
+
+// A folder below the system's temporary one, removed at the end. Throws Error(device) if there is no room for it.
+class ScratchFolder {
+ public:
+  ScratchFolder();
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The JSON object that `script` (of tools/bench/peers) prints when `python` runs it on one thread; an empty object
+// where the interpreter or a package is missing.
+[[nodiscard]] nlohmann::json ask_peer(const std::string& python, std::string_view script,
+                                      const std::vector<std::string>& arguments);
+
+}  // namespace melisma
