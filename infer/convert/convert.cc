@@ -118,7 +118,8 @@ void speak(const Work& work, OutputStream& out, Conversion& result) {
   const auto& voice = work.voice;
   const auto f0 = extract_pitch(work.source.wave_16k, voice.pitch());
   require_no_stop();
-  const auto content = extract_content(work.source.wave_16k, voice.content());
+  auto content = extract_content(work.source.wave_16k, voice.content());
+  retrieve(content, f0, work.options.retrieval);
   const auto pitch = summarise_pitch(f0);
   result.voiced_share = pitch.voiced_share;
   result.median_f0_hz = pitch.median_hz;

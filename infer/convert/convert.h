@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "infer/convert/retrieval.h"
 #include "infer/convert/voice.h"
 
 namespace melisma {
@@ -14,6 +15,7 @@ struct ConvertOptions {
   std::int64_t sample_rate_hz = 0;  // of the output; 0 = the voice's own
   std::string format;               // a name of kAudioFormats; empty = by the output's extension
   double high_pass_hz = 48;         // rumble of the recording below this is left out; 0 = nothing is
+  Retrieval retrieval;              // from the voice's feature index
   SynthesisOptions synthesis;
 };
 

@@ -6,6 +6,7 @@
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
+#include "tools/actions/index_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
@@ -21,6 +22,7 @@ struct EngineActions {
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);
   int (*evaluate)(const EvaluateOptions& options);
+  int (*build_index)(const IndexOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -70,10 +70,20 @@ ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& optio
                      .sample_rate_hz = options.sample_rate_hz > 0 ? options.sample_rate_hz : voice.sample_rate_hz(),
                      .format = format,
                      .high_pass_hz = options.high_pass_hz,
+                     .retrieval = {.rate = options.index_rate, .protect = options.protect},
                      .synthesis = {.noise_seed = options.noise_seed,
                                    .noise_scale = options.noise_scale,
                                    .chunk_frames = options.chunk_seconds * 100}};
   require_encodable(audio_format_named(format), how.sample_rate_hz, 1);
+  if (!options.index.empty()) {
+    auto index = std::make_shared<const FeatureIndex>(FeatureIndex::load(options.index));
+    if (const auto width = content_width(voice.content()); index->width() != width) {
+      fail(ErrorKind::data,
+           "the index '{}' holds features of {} columns, the voice takes {}; use the voice's own index",
+           options.index.string(), index->width(), width);
+    }
+    how.retrieval.index = std::move(index);
+  }
   return how;
 }
 

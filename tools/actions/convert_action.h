@@ -19,6 +19,9 @@ struct ConvertActionOptions {
   double noise_scale = 0.66666;
   double high_pass_hz = 48;  // 0 = off
   std::int64_t chunk_seconds = 6;
+  std::filesystem::path index;  // of the voice; empty = none
+  double index_rate = 0.3;
+  double protect = 0.33;
   bool json = false;
 };
 

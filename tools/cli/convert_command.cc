@@ -19,6 +19,12 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--high-pass", options->high_pass_hz,
                  "Hz below which rumble of the recording is left out; 0 = off; default 48, as the RVC tools")
       ->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--index", options->index, "the voice's feature index: what it says is drawn towards its recordings");
+  app.add_option("--index-rate", options->index_rate, "share of the index's features; 0 = none")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--protect", options->protect,
+                 "how much of the index's change consonants and breath take; 0.5 = all of it")
+      ->check(CLI::Range(0.0, 0.5));
   app.add_option("--seed", options->noise_seed, "seed of the noise; the same seed gives the same file");
   app.add_option("--noise-scale", options->noise_scale, "spread of the latent noise; 0 = none")
       ->check(CLI::Range(0.0, 2.0));

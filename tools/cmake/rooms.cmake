@@ -17,7 +17,8 @@ melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
 melisma_library(infer/features TORCH DEPS base config audio signal sets weights layers pitch)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
-melisma_library(infer/convert TORCH DEPS base config audio signal sets weights layers rvc features quantized)
+melisma_library(infer/convert TORCH
+  DEPS base config audio signal sets weights layers rvc retrieval features quantized)
 # What is measured, and how sure we are.
 melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
 melisma_library(eval/metrics TORCH DEPS base config audio signal sets features statistics LINK Eigen3::Eigen)
@@ -39,7 +40,7 @@ target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
-       tasks runs report bench)
+       tasks runs report bench retrieval)
 melisma_library(tools/cli DEPS base config audio sets prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 
