@@ -5,6 +5,7 @@
 
 #include "data/sets/hdf5_handle.h"
 #include "data/sets/hdf5_state.h"
+#include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -82,7 +83,11 @@ Hdf5File Hdf5File::extend(const fs::path& path) {
 Hdf5File Hdf5File::create(const fs::path& path) {
   const auto access = open_access();
   Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
-  if (!file.is_open()) fail(ErrorKind::device, "cannot create '{}': {}", path.string(), hdf5_reason());
+  if (!file.is_open()) {
+    const auto reason = hdf5_reason();
+    if (const int code = hdf5_error_number(reason); code != 0) fail_to_write(path, code);
+    fail(ErrorKind::device, "cannot create '{}': {}", path.string(), reason);
+  }
   return Hdf5File(std::make_unique<State>(State{path, std::move(file)}));
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 #include <hdf5.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace melisma {
@@ -54,6 +56,13 @@ inline std::string hdf5_reason() {
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, note, &reason);
   H5Eclear2(H5E_DEFAULT);
   return reason.empty() ? "the HDF5 library gives no reason" : reason;
+}
+
+// The operating system's error number that a reason tells of ("..., errno = 28, ..."); 0 if it tells of none.
+inline int hdf5_error_number(const std::string& reason) {
+  constexpr std::string_view kSign = "errno = ";
+  const auto at = reason.find(kSign);
+  return at == std::string::npos ? 0 : std::atoi(reason.c_str() + at + kSign.size());
 }
 
 // In-memory types of our element types.

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "data/sets/hdf5_state.h"
+#include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -61,7 +62,9 @@ void set_attribute_value(const Hdf5File::State& state, std::string_view item, co
 }  // namespace
 
 void Hdf5File::State::fail_write(std::string_view item) const {
-  fail(ErrorKind::device, "cannot write '{}' to '{}': {}; is the disk full?", item, path.string(), hdf5_reason());
+  const auto reason = hdf5_reason();
+  if (const int code = hdf5_error_number(reason); code != 0) fail_to_write(path, code);
+  fail(ErrorKind::device, "cannot write '{}' to '{}': {}", item, path.string(), reason);
 }
 
 void Hdf5File::make_group(std::string_view group) {

@@ -1,8 +1,7 @@
 // `melisma prepare` on what people really hand it: missing, empty, broken, endless and forbidden things.
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +9,20 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
 #include "tests/cli/program_run.h"
+#include "tests/support/small_disk.h"
 #include "tools/base/atomic_file.h"
 
 namespace melisma {
 namespace {
 namespace fs = std::filesystem;
+
+using ::testing::EndsWith;
+using testing::LockedFolder;
+using ::testing::MatchesRegex;
+using testing::SmallDisk;
 
 constexpr std::int64_t kRate = 16000;
 
@@ -81,9 +87,8 @@ TEST_F(PrepareErrors, AnEmptyFolderIsNamedWithTheEndingsThatAreRead) {
   write_bytes("notes.txt", "no sound");
   const auto run = prepare();
   EXPECT_EQ(run.exit_code, 3);
-  EXPECT_TRUE(run.err.starts_with(fmt::format(
-      "melisma: data: '{}' holds no recordings; files with these endings are read: .wav .w64 ", recordings().string())))
-      << run.err;
+  EXPECT_EQ(run.err, fmt::format("melisma: data: '{}' holds no recordings; files with these endings are read: {}\n",
+                                 recordings().string(), known_audio_extensions()));
   EXPECT_FALSE(has_dataset());
 }
 
@@ -153,30 +158,59 @@ TEST_F(PrepareErrors, AFileWhereTheWorkspaceShouldBeIsNamed) {
 }
 
 TEST_F(PrepareErrors, AnUnwritableWorkspaceIsNamed) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere";
   record("good.wav", 2);
-  fs::create_directories(folder_ / "locked");
-  ::chmod((folder_ / "locked").c_str(), 0555);
-  const auto run = prepare_in(folder_ / "locked");
-  ::chmod((folder_ / "locked").c_str(), 0755);
+  const LockedFolder disk;
+  if (!disk.is_locked()) GTEST_SKIP() << SmallDisk::kWhyNot;
+  const auto run = prepare_in(disk.path());
   EXPECT_EQ(run.exit_code, 5);
-  EXPECT_EQ(run.err,
-            fmt::format("melisma: device: cannot make the folder '{}': Permission denied; name another --workspace\n",
-                        (folder_ / "locked/cache/prepare").string()));
+  EXPECT_EQ(run.err, fmt::format("melisma: device: cannot make the folder '{}': {}; name another --workspace\n",
+                                 (disk / "cache/prepare").string(), disk.reason()));
 }
 
 TEST_F(PrepareErrors, AFullDiskEndsTheRunAndSaysSo) {
-  const auto disk = folder_ / "disk";
-  fs::create_directories(disk);
-  if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=256k") != 0) GTEST_SKIP() << "cannot mount a small disk";
+  SmallDisk disk("256k");
+  if (!disk.is_mounted()) GTEST_SKIP() << SmallDisk::kWhyNot;
   record("long.wav", 30);
-  const auto run = prepare_in(disk / "workspace");
-  const bool has_left_a_dataset = fs::exists(disk / "workspace/datasets/voice.h5");
-  ::umount(disk.c_str());
+  const auto run = prepare_in(disk.path());
   EXPECT_EQ(run.exit_code, 5) << run.err;
-  EXPECT_NE(run.err.find("No space left on device; free space there or name another --workspace"), std::string::npos)
-      << run.err;
-  EXPECT_FALSE(has_left_a_dataset);
+  EXPECT_THAT(run.err, MatchesRegex("melisma: device: cannot write '" + (disk / "cache/prepare").string() +
+                                    "/[0-9a-f]{2}/[0-9a-f]+\\.part': No space left on device; free space there or name "
+                                    "another --workspace\n"));
+  EXPECT_FALSE(fs::exists(disk / "datasets/voice.h5"));
+}
+
+// The parts fit, the dataset does not: what was cut is taken up again once there is room.
+TEST_F(PrepareErrors, ADiskThatIsFullWhenTheDatasetIsWrittenKeepsTheWorkDone) {
+  SmallDisk disk("4m");
+  if (!disk.is_mounted()) GTEST_SKIP() << SmallDisk::kWhyNot;
+  record("long.wav", 30);
+  record("short.wav", 2, 300);
+  const auto run = prepare_in(disk.path());
+  EXPECT_EQ(run.exit_code, 5) << run.err;
+  EXPECT_THAT(run.err, EndsWith(fmt::format(
+                           "melisma: device: cannot write '{}': the disk is full; free space or name another folder\n",
+                           (disk / "datasets/voice.h5").string())));
+  EXPECT_TRUE(fs::is_empty(disk / "datasets"));
+  ASSERT_EQ(::mount("none", disk.path().c_str(), "tmpfs", MS_REMOUNT, "size=16m"), 0);
+  const auto again = prepare_in(disk.path(), {"--json"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(again.out)["reused"]["recordings"], 2);
+}
+
+TEST_F(PrepareErrors, RecordingsWithoutAVoicedFrameAreKeptWithAWarning) {
+  testing::Lcg random(3);
+  for (int k = 0; k < 4; ++k) {
+    std::vector<float> hiss(2 * kRate);
+    for (auto& sample : hiss) sample = 0.2F * static_cast<float>(random.next());
+    write_audio(recording(fmt::format("{}.wav", k)), {std::move(hiss), 1, kRate}, "wav16");
+  }
+  const auto run = testing::run_program(
+      folder_.path(), {"--workspace", "workspace", "prepare", "recordings", "--name", "voice", "--pitch", "yin"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.err,
+            "warning: no voiced frame was found in any recording, so a voice would learn breath and noise; check the "
+            "recordings, or the range from pitch.fmin_hz to pitch.fmax_hz\n");
+  EXPECT_TRUE(has_dataset());
 }
 
 TEST_F(PrepareErrors, MisspeltSettingsAndValuesAreAnsweredWithTheNearest) {
@@ -199,6 +233,8 @@ TEST_F(PrepareErrors, MisspeltSettingsAndValuesAreAnsweredWithTheNearest) {
             "melisma: config: --set fate.min_seconds=-1: 'fate.min_seconds' must be between 0 and 60, found -1\n");
   EXPECT_EQ(message_of({"--sample-rate", "44100"}),
             "melisma: config: sample_rate_hz 44100 is no rate of a voice model; choose 32000, 40000 or 48000\n");
+  EXPECT_EQ(message_of({"--slicng", "skip"}),
+            "melisma: usage: unknown option '--slicng'; did you mean '--slicing'? melisma prepare --help lists them\n");
   EXPECT_EQ(message_of({"--name", "../elsewhere"}),
             "melisma: usage: --name '../elsewhere' cannot name a file; use letters, digits, '-' and '_'\n");
 }

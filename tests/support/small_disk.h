@@ -2,6 +2,7 @@
 #pragma once
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -28,9 +29,9 @@ class SmallDisk {
 
   [[nodiscard]] bool is_mounted() const { return is_mounted_; }
   bool make_read_only() { return ::mount("none", path().c_str(), "tmpfs", MS_REMOUNT | MS_RDONLY, "") == 0; }
-  // Fills what room is left with the file `name`.
+  // Fills what room is left with the file `name`, which grows when asked again.
   void fill_up(std::string_view name) const {
-    const int file = ::open((path() / name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    const int file = ::open((path() / name).c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     const std::string block(4096, 'x');
     while (::write(file, block.data(), block.size()) > 0) {
     }
@@ -42,6 +43,29 @@ class SmallDisk {
  private:
   TemporaryFolder folder_;
   bool is_mounted_ = false;
+};
+
+// A folder in which nothing can be made, whoever runs the test: its permissions forbid it, and for root, whom they do
+// not bind, its file system. Ask is_locked() first.
+class LockedFolder {
+ public:
+  LockedFolder() : is_root_(::geteuid() == 0), disk_("64m") {
+    is_locked_ = is_root_ ? disk_.is_mounted() && disk_.make_read_only() : ::chmod(path().c_str(), 0555) == 0;
+  }
+  ~LockedFolder() {
+    if (!is_root_) ::chmod(path().c_str(), 0755);
+  }
+  LockedFolder(const LockedFolder&) = delete;
+  LockedFolder& operator=(const LockedFolder&) = delete;
+  [[nodiscard]] bool is_locked() const { return is_locked_; }
+  // Why nothing can be made there, as the system says it.
+  [[nodiscard]] std::string reason() const { return is_root_ ? "Read-only file system" : "Permission denied"; }
+  [[nodiscard]] const std::filesystem::path& path() const { return disk_.path(); }
+  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const { return disk_ / name; }
+
+ private:
+  bool is_root_, is_locked_ = false;
+  SmallDisk disk_;
 };
 
 }  // namespace melisma::testing

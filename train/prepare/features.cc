@@ -129,6 +129,18 @@ std::vector<FeatureMatrix> read_feature_block(const PreparedRecording& recording
   return unpacked(read_file(path), last - first, path);
 }
 
+bool has_any_value(std::span<const PreparedRecording> recordings, const FeatureKey& key) {
+  for (const auto& recording : recordings) {
+    for (std::size_t block = 0; block < n_blocks(recording); ++block) {
+      for (const auto& matrix : read_feature_block(recording, key, block)) {
+        if (std::any_of(matrix.values.begin(), matrix.values.end(), [](float value) { return value != 0; }))
+          return true;
+      }
+    }
+  }
+  return false;
+}
+
 BlockCounts make_features(std::span<const PreparedRecording> recordings, std::span<const FeatureMaker> makers,
                           std::int64_t sample_rate_hz, WaveStorage storage, int threads, EventSink& events) {
   BlockCounts counts;

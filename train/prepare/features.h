@@ -44,6 +44,9 @@ inline constexpr std::size_t kClipsPerBlock = 16;
 [[nodiscard]] std::vector<FeatureMatrix> read_feature_block(const PreparedRecording& recording, const FeatureKey& key,
                                                             std::size_t block);
 
+// Whether the cached features hold anything but zeros; of pitch: whether there is a voiced frame.
+[[nodiscard]] bool has_any_value(std::span<const PreparedRecording> recordings, const FeatureKey& key);
+
 // Makes what the cache lacks, on `threads` threads; says how far it is. Returns {blocks made, blocks found}; throws
 // Error(interrupted) when a stop is requested.
 struct BlockCounts {

@@ -148,6 +148,17 @@ void warn_about_splits(const std::vector<PreparedRecording>& kept, EventSink& ev
   }
 }
 
+void warn_about_pitch(const std::vector<PreparedRecording>& kept, std::span<const FeatureMaker> makers,
+                      EventSink& events) {
+  for (const auto& maker : makers) {
+    if (maker.key.kind != "pitch" || has_any_value(kept, maker.key)) continue;
+    warn(
+        events,
+        "no voiced frame was found in any recording, so a voice would learn breath and noise; check the recordings, or "
+        "the range from pitch.fmin_hz to pitch.fmax_hz");
+  }
+}
+
 }  // namespace
 
 int PrepareReport::exit_code() const {
@@ -180,6 +191,7 @@ PrepareReport prepare(const PrepareRequest& request, std::span<const FeatureMake
   check_target(assembly, request);
   const auto blocks =
       make_features(assembly.recordings, makers, request.config.sample_rate_hz, storage, threads, events);
+  warn_about_pitch(assembly.recordings, makers, events);
   auto report = report_of(assembly, request, write(assembly, request, makers, events));
   report.n_parts_reused = cut.n_reused;
   report.n_blocks_reused = blocks.found;
