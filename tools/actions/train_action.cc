@@ -191,6 +191,15 @@ std::string state_for(const Error& error) {
   return error.kind() == ErrorKind::interrupted ? "interrupted" : "failed";
 }
 
+// The run's last words; a disk that is full does not hide why it ended.
+void end_run(RunStatusSink& status, const std::string& state, const std::string& reason) {
+  try {
+    status.end(state, reason);
+  } catch (const Error&) {
+    // status.json stays as it was: whose process is gone reads as interrupted
+  }
+}
+
 // Events reach the console at once; the run's own files join when their places are known.
 int train_session(const TrainOptions& options, Session& session, EventHub& events) {
   const auto& run = *session.run;
@@ -221,10 +230,10 @@ int train_session(const TrainOptions& options, Session& session, EventHub& event
     say_outcome(events, session, outcome);
     return 0;
   } catch (const Error& error) {
-    status.end(state_for(error), error.message());
+    end_run(status, state_for(error), error.message());
     throw;
   } catch (const std::exception& error) {
-    status.end("failed", error.what());
+    end_run(status, "failed", error.what());
     throw;
   }
 }
