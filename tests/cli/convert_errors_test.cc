@@ -11,6 +11,7 @@
 namespace melisma {
 namespace {
 namespace fs = std::filesystem;
+using testing::LockedFolder;
 using testing::ProgramResult;
 using testing::SmallDisk;
 using ::testing::StartsWith;
@@ -153,8 +154,8 @@ TEST_F(ConvertErrors, PlacesThatCannotBeWritten) {
   fs::copy_file(folder_ / "in.wav", folder_ / "songs/a.wav");
   expect_refusal({"songs", "-o", "in.wav/out"}, 5,
                  "device: cannot make the folder 'in.wav/out': Not a directory; name another output");
-  SmallDisk disk;
-  if (!disk.is_mounted() || !disk.make_read_only()) GTEST_SKIP() << SmallDisk::kWhyNot;
+  const LockedFolder disk;
+  if (!disk.is_locked()) GTEST_SKIP() << SmallDisk::kWhyNot;
   expect_refusal({"in.wav", "-o", (disk / "out.wav").string()}, 5,
                  "device: cannot write '" + (disk / "out.wav").string() +
                      "': the folder is not writable; change its permissions or name another folder");

@@ -88,8 +88,8 @@ nlohmann::ordered_json held_out_report(const ModelFile& reference, const ModelFi
   TimedVoice plain(reference), stored(exported);
   const auto rate_hz = plain.sample_rate_hz();
   if (dataset.sample_rate_hz() != rate_hz) {
-    fail(ErrorKind::data, "'{}' is at {} Hz, the voice speaks at {} Hz", dataset.path().string(),
-         dataset.sample_rate_hz(), rate_hz);
+    fail(ErrorKind::data, "'{}' is at {} Hz, the voice speaks at {} Hz; name a dataset at the voice's rate",
+         dataset.path().string(), dataset.sample_rate_hz(), rate_hz);
   }
   for (auto* voice : {&plain, &stored}) {  // what the first call sets up belongs to neither's speed
     (void)voice->speak(dataset, clips.front());
