@@ -7,6 +7,7 @@
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
 #include "tools/actions/index_action.h"
+#include "tools/actions/inspect_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
@@ -23,6 +24,7 @@ struct EngineActions {
   int (*train)(const TrainOptions& options);
   int (*evaluate)(const EvaluateOptions& options);
   int (*build_index)(const IndexOptions& options);
+  int (*inspect)(const InspectOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -14,6 +14,7 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_index(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_inspect(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_evaluate(CLI::App& app, const GlobalOptions& global);
@@ -26,6 +27,7 @@ inline constexpr std::array kCommands{
     Command{"convert", "a recording, or a folder of them, in another voice", define_convert},
     Command{"index", "the training frames of a dataset as a feature index, for convert and the RVC tools",
             define_index},
+    Command{"inspect", "what a model, feature index or recording is: sizes, norms, loudness, pitch", define_inspect},
     Command{"extract", "the voice of a run or checkpoint as one file, in fp32, fp16, bf16 or int8", define_extract},
     Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},

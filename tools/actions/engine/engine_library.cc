@@ -13,6 +13,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .train = guarded<melisma::train>,
       .evaluate = guarded<melisma::evaluate>,
       .build_index = guarded<melisma::build_index>,
+      .inspect = guarded<melisma::inspect>,
   };
   return &actions;
 }

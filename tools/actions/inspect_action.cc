@@ -1,0 +1,102 @@
+#include "tools/actions/inspect_action.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/audio/audio_file.h"
+#include "tools/base/error.h"
+#include "tools/base/format.h"
+
+namespace melisma {
+namespace {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+void print_value(const std::string& name, const std::string& value) { fmt::print("{:<22} {}\n", name, value); }
+
+// Numbers as people read them; what has none says so.
+std::string number(const Json& value, const char* unit, int decimals) {
+  return value.is_null() ? "none" : fmt::format("{:.{}f} {}", value.get<double>(), decimals, unit);
+}
+
+void print_recording(const Json& r) {
+  print_value("encoding", r["encoding"]);
+  print_value("length", fmt::format("{:.3f} s, {} frames", r["seconds"].get<double>(), r["frames"].dump()));
+  print_value("rate, channels", fmt::format("{} Hz, {}", r["sample_rate_hz"].dump(), r["channels"].dump()));
+  const auto& l = r["loudness"];
+  print_value("loudness", number(l["integrated_lufs"], "LUFS", 1) + ", range " + number(l["range_lu"], "LU", 1));
+  print_value("loudest 400 ms, 3 s",
+              number(l["max_momentary_lufs"], "LUFS", 1) + ", " + number(l["max_short_term_lufs"], "LUFS", 1));
+  print_value("true peak, peak", number(l["true_peak_db"], "dBTP", 1) + ", " + number(l["sample_peak_db"], "dBFS", 1));
+  if (const auto& s = r["spectrum"]; !s.is_null()) {
+    print_value("spectrum",
+                fmt::format("centroid {:.0f} Hz, bandwidth {:.0f} Hz, 85 % below {:.0f} Hz, flatness {:.3f}",
+                            s["centroid_hz"].get<double>(), s["bandwidth_hz"].get<double>(),
+                            s["rolloff_85_hz"].get<double>(), s["flatness"].get<double>()));
+  }
+  const auto& p = r["pitch"];
+  print_value(fmt::format("pitch ({})", p["method"].get<std::string>()),
+              fmt::format("voiced {:.0f} %, median {:.1f} Hz, 5th to 95th percentile {:.1f} to {:.1f} Hz",
+                          100 * p["voiced_share"].get<double>(), p["median_hz"].get<double>(),
+                          p["low_hz"].get<double>(), p["high_hz"].get<double>()));
+}
+
+void print_model(const Json& m) {
+  print_value("model", m["label"]);
+  print_value("family, layout", fmt::format("{}, {}", m["family"].get<std::string>(), m["layout"].get<std::string>()));
+  print_value("rate", m["sample_rate_hz"].dump() + " Hz");
+  const auto known = [&](const char* key) { return m[key] >= 0 ? m[key].dump() : std::string("unknown"); };
+  print_value("epoch, step", known("epoch") + ", " + known("step"));
+  std::string types;
+  for (const auto& [type, count] : m["types"].items()) types += fmt::format(", {} {}", count.dump(), type);
+  print_value("quantization", m["quantization"].get<std::string>() + types);
+  print_value("size", fmt::format("{} parameters in {} tensors, {}", m["parameters"].dump(), m["tensors"].dump(),
+                                  format_bytes(m["bytes"].get<std::uint64_t>())));
+  for (const auto& part : m["parts"]) {
+    print_value("  " + part["name"].get<std::string>(),
+                fmt::format("{:>10} parameters, norm {:.4g}", part["parameters"].dump(), part["norm"].get<double>()));
+  }
+  if (const auto& t = m["training"]; !t.is_null()) {
+    print_value("training", fmt::format("{}, {}; best epoch {}: {} {:.4f}", t["run"].get<std::string>(),
+                                        t["state"].get<std::string>(), t["best_epoch"].dump(),
+                                        t["metric"].get<std::string>(), t["best_score"].get<double>()));
+  }
+  if (const auto& contents = m["contents"]; contents.is_object()) {
+    for (const auto& [key, value] : contents.items()) {
+      print_value("  " + key, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+}
+
+void print_index(const Json& i) {
+  print_value("feature index",
+              fmt::format("{} vectors of {} columns in {} lists, {}", i["vectors"].dump(), i["columns"].dump(),
+                          i["lists"].dump(), format_bytes(i["bytes"].get<std::uint64_t>())));
+}
+
+}  // namespace
+
+int inspect(const InspectOptions& options) {
+  const fs::path path(options.subject);
+  Json result;
+  if (path.extension() == ".index") {
+    result = inspected_index(path);
+  } else if (audio_extension_of(path) != nullptr) {
+    result = inspected_recording(path);
+  } else {
+    result = inspected_model(options);
+  }
+  if (options.json) {
+    fmt::print("{}\n", result.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else if (result["what"] == "recording") {
+    print_recording(result);
+  } else if (result["what"] == "model") {
+    print_model(result);
+  } else {
+    print_index(result);
+  }
+  return 0;
+}
+
+}  // namespace melisma

@@ -1,0 +1,110 @@
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "models/retrieval/feature_index.h"
+#include "models/rvc/voice_file.h"
+#include "tools/actions/inspect_action.h"
+#include "tools/actions/model_source.h"
+#include "tools/base/metrics_file.h"
+
+namespace melisma {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A text of JSON as JSON; what is none stays a text, nothing stays null.
+Json parsed(const std::string& text) {
+  if (text.empty()) return nullptr;
+  auto json = Json::parse(text, nullptr, false);
+  return json.is_discarded() ? Json(text) : json;
+}
+
+struct PartFacts {
+  std::int64_t tensors = 0, parameters = 0;
+  double sum_of_squares = 0;
+};
+
+// How many numbers are stored in which type.
+Json types_of(const StateDict& weights) {
+  std::map<std::string, std::int64_t> types;
+  for (const auto& [name, tensor] : weights) types[c10::toString(tensor.scalar_type())] += tensor.numel();
+  return types;
+}
+
+// Sizes and norms by part: "dec", "flow", ...
+Json facts_of(const StateDict& weights) {
+  std::vector<std::string> order;
+  std::map<std::string, PartFacts> parts;
+  std::int64_t total = 0;
+  for (const auto& [name, tensor] : weights) {
+    const auto part = name.substr(0, name.find('.'));
+    if (!parts.contains(part)) order.push_back(part);
+    auto& facts = parts[part];
+    const auto values = tensor.to(at::kFloat);
+    facts.tensors += 1;
+    facts.parameters += tensor.numel();
+    facts.sum_of_squares += std::pow(at::linalg_vector_norm(values).item<double>(), 2);
+    total += tensor.numel();
+  }
+  auto rows = Json::array();
+  for (const auto& part : order) {
+    const auto& facts = parts[part];
+    rows.push_back({{"name", part},
+                    {"tensors", facts.tensors},
+                    {"parameters", facts.parameters},
+                    {"norm", std::sqrt(facts.sum_of_squares)}});
+  }
+  return {{"tensors", weights.size()}, {"parameters", total}, {"parts", rows}};
+}
+
+// Held-out scores of a run, epoch by epoch; null for other models.
+Json curve_of(const ModelSource& source) {
+  if (!source.run) return nullptr;
+  const auto status = source.run->status();
+  auto points = Json::array();
+  for (const auto& line : read_metrics_file(source.run->metrics())) {
+    for (const auto& [name, value] : line.values) {
+      if (name == "validation/" + status.metric) points.push_back({{"epoch", line.epoch}, {status.metric, value}});
+    }
+  }
+  return {{"run", source.run->id()},         {"state", status.state},           {"metric", status.metric},
+          {"best_epoch", status.best_epoch}, {"best_score", status.best_score}, {"held_out", points}};
+}
+
+}  // namespace
+
+Json inspected_model(const InspectOptions& options) {
+  const c10::NoGradGuard no_grad;
+  const auto source = find_model(options.workspace, options.subject, options.epoch);
+  const auto stored = read_model(source.file);
+  const auto model = as_rvc_voice(stored);
+  Json result{{"what", "model"},
+              {"path", source.file.string()},
+              {"label", source.label},
+              {"bytes", std::filesystem::file_size(source.file)},
+              {"family", model.family},
+              {"layout", model.layout},
+              {"sample_rate_hz", model.sample_rate_hz},
+              {"quantization", stored.quantization},
+              {"epoch", model.epoch},
+              {"step", model.step}};
+  result["types"] = types_of(stored.layout == model.layout ? stored.weights : model.weights);
+  result.update(facts_of(model.weights));
+  result["config"] = parsed(model.config);
+  result["contents"] = parsed(model.contents);
+  result["metrics"] = parsed(model.metrics);
+  result["provenance"] = parsed(model.provenance);
+  result["training"] = curve_of(source);
+  return result;
+}
+
+Json inspected_index(const std::filesystem::path& path) {
+  const auto index = FeatureIndex::load(path);
+  return {{"what", "index"},         {"path", path.string()},    {"bytes", std::filesystem::file_size(path)},
+          {"vectors", index.size()}, {"columns", index.width()}, {"lists", index.n_lists()}};
+}
+
+}  // namespace melisma
