@@ -1,7 +1,5 @@
 #include "tools/config/config.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,6 +8,7 @@
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 #include "tools/base/table.h"
+#include "tools/config/toml_value.h"
 
 namespace melisma {
 namespace {
@@ -20,20 +19,6 @@ std::vector<std::string> paths_of(const Schema& schema) {
   std::vector<std::string> paths;
   for (const auto& setting : schema) paths.push_back(setting.path);
   return paths;
-}
-
-Json json_of_node(const toml::node& node) {
-  if (const auto* value = node.as_boolean()) return value->get();
-  if (const auto* value = node.as_integer())
-    return value->get() < 0 ? Json(value->get()) : Json(static_cast<std::uint64_t>(value->get()));
-  if (const auto* value = node.as_floating_point()) return value->get();
-  if (const auto* value = node.as_string()) return value->get();
-  if (const auto* list = node.as_array()) {
-    auto items = Json::array();
-    for (const auto& item : *list) items.push_back(json_of_node(item));
-    return items;
-  }
-  return Json::object();
 }
 
 // Collects every problem of one configuration, then throws them together.
@@ -100,7 +85,7 @@ class Loading {
   static Json value_of_text(const std::string& text) {
     try {
       const auto parsed = toml::parse("value = " + text);
-      return json_of_node(*parsed.get("value"));
+      return parsed.size() == 1 ? json_of_node(*parsed.get("value")) : Json(text);
     } catch (const toml::parse_error&) {
       return text;
     }
@@ -146,22 +131,6 @@ void load_text(Loading& loading, std::string_view text, const std::string& sourc
     loading.problem(fmt::format("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column,
                                 error.description()));
   }
-}
-
-std::string toml_number(double value) {
-  if (std::isnan(value)) return "nan";
-  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  auto text = fmt::format("{}", value);
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
-  return text;
-}
-
-std::string toml_value(const Json& value) {
-  if (value.is_number_float()) return toml_number(value.get<double>());
-  if (!value.is_array()) return value.dump();
-  std::vector<std::string> items;
-  for (const auto& item : value) items.push_back(toml_value(item));
-  return fmt::format("[{}]", fmt::join(items, ", "));
 }
 
 std::string allowed_text(const Setting& setting) {

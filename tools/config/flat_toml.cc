@@ -1,12 +1,10 @@
 #include "tools/config/flat_toml.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <map>
-#include <sstream>
 
 #include "tools/base/error.h"
+#include "tools/config/toml_value.h"
 
 namespace melisma {
 namespace {
@@ -18,9 +16,7 @@ void flatten(const toml::table& table, const std::string& prefix, std::vector<Fl
       flatten(*inner, path + ".", flat);
       continue;
     }
-    std::ostringstream text;
-    node.visit([&text](const auto& value) { text << value; });
-    flat.push_back({path, std::move(text).str()});
+    flat.push_back({path, toml_value(json_of_node(node))});
   }
 }
 

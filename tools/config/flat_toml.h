@@ -8,7 +8,7 @@
 
 namespace melisma {
 
-// A setting and its value as TOML: {"trainer.epochs", "20"}.
+// A setting and its value as TOML on one line: {"trainer.epochs", "20"}.
 struct FlatSetting {
   std::string path, value;
   bool operator==(const FlatSetting&) const = default;

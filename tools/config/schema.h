@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -81,6 +82,10 @@ std::string from_value(const Setting& setting, const nlohmann::ordered_json& val
     if (!value.is_number() || (std::is_integral_v<T> && !value.is_number_integer())) return wrong_type();
     if (std::is_unsigned_v<T> && !value.is_number_unsigned() && value.get<std::int64_t>() < 0) {
       return fmt::format("must be at least 0, found {}", value.dump());
+    }
+    if (std::is_integral_v<T> && value.is_number_unsigned() &&
+        value.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()) {
+      return fmt::format("must be at most {}, found {}", std::numeric_limits<std::int64_t>::max(), value.dump());
     }
     const double number = value.get<double>();
     if (!(number >= setting.low && number <= setting.high)) {

@@ -94,6 +94,27 @@ TEST(Config, JsonGoesBothWays) {
   EXPECT_TRUE(differences(schema_of(config), schema).empty());
 }
 
+TEST(Config, WhatIsSetOnTheCommandLineIsOneValue) {
+  const auto note_of = [](const std::string& text) {
+    Outer config;
+    auto schema = schema_of(config);
+    configure_from_text(schema, "", "empty", std::vector<std::string>{"note=" + text});
+    return config.note;
+  };
+  EXPECT_EQ(note_of("2026-08-03"), "2026-08-03");  // not TOML's date
+  EXPECT_EQ(note_of("'a'\nepochs = 5"), "'a'\nepochs = 5");
+  EXPECT_EQ(note_of("\"a\\u007fb\""),
+            "a\x7f"
+            "b");
+}
+
+TEST(Config, ANumberThatTomlCannotKeepIsRefused) {
+  Outer config;
+  auto schema = schema_of(config);
+  EXPECT_THROW(from_json(schema, {{"seed", 9223372036854775808u}}, "metadata"), Error);
+  EXPECT_EQ(config.seed, 1234u);
+}
+
 TEST(Config, UnknownKeyNamesPlaceAndSuggestion) {
   EXPECT_EQ(error_of("epochs = 5\n[optimizer]\nlearning = 1\nscedule = 'cosine'\n"),
             "2 problems:\n  my.toml:3:1: unknown key 'optimizer.learning'; see melisma config explain\n"

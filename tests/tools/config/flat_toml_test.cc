@@ -20,6 +20,13 @@ TEST(FlatToml, ComparesFilesOfDifferentRecipes) {
   EXPECT_EQ(found[2].left, "1");
 }
 
+TEST(FlatToml, KeepsEveryValueOnOneLine) {
+  const auto flat = flatten_toml("text = \"\"\"one\ntwo\"\"\"\nlist = [\n  'a',\n  'b'\n]\n", "x");
+  ASSERT_EQ(flat.size(), 2u);
+  EXPECT_EQ(flat[0].value, R"(["a", "b"])");
+  EXPECT_EQ(flat[1].value, R"("one\ntwo")");
+}
+
 TEST(FlatToml, SaysWhereTextIsNotToml) {
   try {
     (void)flatten_toml("a = 1\nb = = 2\n", "run/config.toml");
