@@ -17,16 +17,22 @@ namespace melisma {
 namespace pitch_networks_detail {
 namespace {
 
-// The file of the weights, which must be the ones asked for.
-std::filesystem::path checked_weights(const std::string& weights, const std::string& sha256) {
-  const auto path = find_weights(weights);
-  if (sha256.empty()) return path;
-  if (const auto found = sha256_of_weights(path); found != sha256) {
-    fail(ErrorKind::checkpoint,
-         "the pitch is to be found with weights of SHA-256 {}, but '{}' has {}; give the file it was made with", sha256,
-         path.string(), found);
+// The file of the weights: the one named, and where that is not the one features were made with, any in the folder of
+// weights that is.
+std::filesystem::path file_of_weights(const std::string& weights, const std::string& sha256) {
+  if (sha256.empty()) return find_weights(weights);
+  std::string found = "is not there";
+  try {
+    const auto path = find_weights(weights);
+    if (sha256_of_weights(path) == sha256) return path;
+    found = "has " + sha256_of_weights(path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::checkpoint) throw;
   }
-  return path;
+  if (auto known = weights_with_sha256(sha256)) return *known;
+  fail(ErrorKind::checkpoint,
+       "the pitch is to be found with weights of SHA-256 {}, but '{}' {}; put the file it was made with into '{}'",
+       sha256, weights, found, weights_folder().string());
 }
 
 // Samples that are no numbers are silence.
@@ -59,7 +65,7 @@ std::vector<float> by_crepe(std::span<const float> wave_16k, const PitchConfig& 
   if (n_frames == 0) return {};
   const c10::InferenceMode inference;
   const ThreadLimit limit(threads);
-  const auto network = load_crepe(checked_weights(settings.weights, settings.weights_sha256));
+  const auto network = load_crepe(file_of_weights(settings.weights, settings.weights_sha256));
   const auto wave = finite_samples(wave_16k);
   const auto track =
       decode_crepe(network->listen(wave), crepe_decoder(settings.decoder), config.fmin_hz, config.fmax_hz);
@@ -84,7 +90,7 @@ std::vector<float> pitch_by_rmvpe(std::span<const float> wave_16k, const PitchCo
   if (n_frames == 0) return {};
   const c10::InferenceMode inference;
   const ThreadLimit limit(threads);
-  const auto network = load_rmvpe(checked_weights(config.rmvpe.weights, config.rmvpe.weights_sha256));
+  const auto network = load_rmvpe(file_of_weights(config.rmvpe.weights, config.rmvpe.weights_sha256));
   std::vector<float> f0;
   network->listen(finite_samples(wave_16k), {}, [&](const at::Tensor& piece) {
     std::vector<float> salience;
@@ -109,7 +115,7 @@ std::vector<float> pitch_by_fcpe(std::span<const float> wave_16k, const PitchCon
   if (n_frames == 0) return {};
   const c10::InferenceMode inference;
   const ThreadLimit limit(threads);
-  const auto network = load_fcpe(checked_weights(config.fcpe.weights, config.fcpe.weights_sha256));
+  const auto network = load_fcpe(file_of_weights(config.fcpe.weights, config.fcpe.weights_sha256));
   const auto decoder = config.fcpe.decoder == "argmax" ? FcpeDecoder::argmax : FcpeDecoder::local_argmax;
   std::vector<float> f0;
   network->listen(finite_samples(wave_16k), [&](const at::Tensor& piece) {

@@ -7,6 +7,7 @@
 
 #include "tools/actions/compute_facts.h"
 #include "tools/base/table.h"
+#include "tools/base/text_table.h"
 #include "tools/bench/benchmarks.h"
 
 namespace melisma {
@@ -24,7 +25,13 @@ nlohmann::ordered_json report_as_json(std::string_view name, const BenchmarkRepo
   for (const auto& figure : report.figures) {
     figures[figure.name] = {{"value", figure.value}, {"unit", figure.unit}, {"met", figure.is_met()}};
   }
-  return {{"benchmark", name}, {"machine", compute_facts().line()}, {"setting", report.setting}, {"figures", figures}};
+  nlohmann::ordered_json tables = nlohmann::ordered_json::array();
+  for (const auto& table : report.tables) tables.push_back({{"title", table.title}, {"rows", table.rows}});
+  return {{"benchmark", name},
+          {"machine", compute_facts().line()},
+          {"setting", report.setting},
+          {"figures", figures},
+          {"tables", tables}};
 }
 
 }  // namespace
@@ -43,6 +50,7 @@ int bench(const BenchOptions& options) {
     for (const auto& figure : report.figures) {
       fmt::print("{:<40}{:>12.4g} {:<10}{}\n", figure.name, figure.value, figure.unit, bar_of(figure));
     }
+    for (const auto& table : report.tables) fmt::print("\n{}\n{}", table.title, text_table(table.rows));
   }
   const bool is_met = std::all_of(report.figures.begin(), report.figures.end(), [](auto& f) { return f.is_met(); });
   return is_met ? 0 : 1;

@@ -26,9 +26,16 @@ struct BenchmarkFigure {
   }
 };
 
+// Numbers that no bar is held to, in rows of cells; the first row is the heading.
+struct BenchmarkTable {
+  std::string title;
+  std::vector<std::vector<std::string>> rows;
+};
+
 struct BenchmarkReport {
   std::vector<std::string> setting;  // sentences: sizes, threads, what is compared with what
   std::vector<BenchmarkFigure> figures;
+  std::vector<BenchmarkTable> tables = {};
 };
 
 struct Benchmark {

@@ -7,14 +7,18 @@
 namespace melisma {
 
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
+[[nodiscard]] BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_rvc_step(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_separation(const BenchmarkOptions& options);
 
 inline constexpr std::array kBenchmarks{
     Benchmark{"prepare", "recordings to dataset, by stage and against the RVC tools' steps in Python", bench_prepare},
-    Benchmark{"pitch", "pitch and content features per core, against librosa's, WORLD's and Praat's pitch",
+    Benchmark{"pitch",
+              "pitch and content features per core, against librosa's, WORLD's and Praat's; accuracy of every method",
               bench_pitch},
+    Benchmark{"pitch-networks", "RMVPE, CREPE and FCPE per core, against the same networks in Python",
+              bench_pitch_networks},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
     Benchmark{"separation", "BSS Eval of four stereo stems against museval's", bench_separation},
 };

@@ -15,12 +15,14 @@
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"
+#include "tools/bench/pitch_accuracy.h"
 
 namespace melisma {
 namespace pitch_bench {
 namespace {
 
 constexpr double kSeconds = 30, kQuickSeconds = 6;
+constexpr double kSecondsOfAVoice = 8.8, kQuickSecondsOfAVoice = 2.2;  // of each that accuracy is measured on
 constexpr std::int64_t kRateHz = 16000;
 
 using Contour = std::vector<float>;  // Hz, 100 frames/s, 0 = unvoiced
@@ -125,6 +127,7 @@ BenchmarkReport measure(const BenchmarkOptions& options) {
         "python3 -m venv peers && peers/bin/pip install librosa pyworld praat-parselmouth, then --python "
         "peers/bin/python");
   }
+  report.tables = pitch_accuracy(options.quick ? kQuickSecondsOfAVoice : kSecondsOfAVoice, report.setting);
   return report;
 }
 

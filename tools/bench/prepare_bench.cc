@@ -24,6 +24,7 @@
 
 namespace melisma {
 namespace fs = std::filesystem;
+namespace prepare_bench {
 namespace {
 
 constexpr double kSeconds = 60, kQuickSeconds = 15;
@@ -80,6 +81,7 @@ std::optional<ProcessCost> run_twin(const ScratchFolder& scratch, const std::str
 }
 
 }  // namespace
+}  // namespace prepare_bench
 
 Waveform speech_like_recording(double seconds, std::int64_t sample_rate_hz) {
   constexpr double kPhraseSeconds = 4.2, kPauseSeconds = 0.7;
@@ -140,6 +142,7 @@ std::vector<StageCost> measure_prepare_stages(const fs::path& file, std::int64_t
 }
 
 BenchmarkReport bench_prepare(const BenchmarkOptions& options) {
+  using namespace prepare_bench;
   const double seconds = options.quick ? kQuickSeconds : kSeconds;
   const int repeats = options.repeats > 0 ? options.repeats : kRepeats;
   ScratchFolder scratch;

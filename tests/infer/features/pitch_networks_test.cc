@@ -137,7 +137,11 @@ TEST_F(PitchNetworks, FeaturesAreFiledUnderTheirWeights) {
   const auto back = pitch_config_of(key.parameters);
   EXPECT_EQ(back.rmvpe.weights_sha256, sha256);
   EXPECT_EQ(key_of(back).parameters, key.parameters);
-  EXPECT_EQ(extract_pitch(fixture_signal("glide"), back), extract_pitch(fixture_signal("glide"), config));
+  const auto before = extract_pitch(fixture_signal("glide"), config);
+  EXPECT_EQ(extract_pitch(fixture_signal("glide"), back), before);
+  std::filesystem::rename(folder_ / "rmvpe.pt", folder_ / "renamed.pt");
+  EXPECT_EQ(extract_pitch(fixture_signal("glide"), back), before);
+  std::filesystem::rename(folder_ / "renamed.pt", folder_ / "rmvpe.pt");
   write("rmvpe.pt", formula_weights_for<Rmvpe>(kRmvpe, "other/"));
   std::filesystem::last_write_time(folder_ / "rmvpe.pt",
                                    std::filesystem::last_write_time(folder_ / "rmvpe.pt") + std::chrono::seconds(2));
