@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <optional>
 
-#include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
-#include "data/audio/iir.h"
 #include "data/audio/resample.h"
+#include "infer/convert/source_audio.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
@@ -19,45 +17,6 @@ namespace melisma {
 namespace {
 
 constexpr double kSilence = 1.0 / 32768;  // one step of 16 bits
-
-// The recording as the features want it: mono, 16 kHz, without rumble, padded to whole frames.
-struct SourceAudio {
-  std::vector<float> wave_16k;
-  std::int64_t n_frames = 0;  // of the file, at its own rate
-  std::int64_t rate_hz = 0;
-  float peak = 0;  // of the file
-  [[nodiscard]] double seconds() const { return static_cast<double>(n_frames) / static_cast<double>(rate_hz); }
-};
-
-void remove_rumble(std::span<float> wave_16k, double corner_hz) {
-  const auto sections = butterworth_sections(5, FilterKind::high, std::array{corner_hz}, kFeatureRateHz);
-  if (wave_16k.size() > n_extension(sections)) filter_both_ways_in_place(sections, wave_16k);  // else a millisecond
-}
-
-SourceAudio read_source(const std::filesystem::path& path, double high_pass_hz) {
-  auto reader = AudioReader::open(path);
-  SourceAudio source{.rate_hz = reader.info().sample_rate_hz};
-  StreamResampler resampler(source.rate_hz, kFeatureRateHz);
-  std::vector<float> block(1 << 16);
-  bool is_finite = true;
-  while (const auto count = reader.read_mono(block)) {
-    const std::span<const float> samples(block.data(), static_cast<std::size_t>(count));
-    for (const float sample : samples) {
-      is_finite &= std::isfinite(sample);
-      source.peak = std::max(source.peak, std::abs(sample));
-    }
-    if (!is_finite)
-      fail(ErrorKind::data, "'{}' holds samples that are not finite; repair or re-export it", path.string());
-    source.n_frames += count;
-    resampler.push(samples, source.wave_16k);
-  }
-  resampler.finish(source.wave_16k);
-  if (source.n_frames == 0) fail(ErrorKind::data, "'{}' holds no samples", path.string());
-  if (high_pass_hz > 0) remove_rumble(source.wave_16k, high_pass_hz);
-  const auto hop = static_cast<std::size_t>(kFeatureHopSamples);
-  source.wave_16k.resize((source.wave_16k.size() + hop - 1) / hop * hop);
-  return source;
-}
 
 // Takes samples at the voice's rate, writes exactly `total` frames at the output's rate.
 class OutputStream {
@@ -113,20 +72,37 @@ void require_no_stop() {
   if (const int stop = stop_requested()) throw Error::interrupted(stop, "conversion stopped");
 }
 
+void add_remark(Conversion& result, const std::string& remark) {
+  result.remark += (result.remark.empty() ? "" : "; ") + remark;
+}
+
+// Heard in the recording, or as the curve says.
+std::vector<float> pitch_of(const Work& work, Conversion& result) {
+  const auto& wave = work.source.wave_16k;
+  const auto& curve = work.options.curve;
+  if (!curve) return extract_pitch(wave, work.voice.pitch());
+  if (const auto remark = curve_length_remark(*curve, work.source.seconds()); !remark.empty()) {
+    add_remark(result, remark);
+  }
+  return frames_of_curve(*curve, std::ssize(wave) / kFeatureHopSamples);
+}
+
 // Features, and the voice's audio made of them.
 void speak(const Work& work, OutputStream& out, Conversion& result) {
   const auto& voice = work.voice;
-  const auto f0 = extract_pitch(work.source.wave_16k, voice.pitch());
+  const auto f0 = pitch_of(work, result);
   require_no_stop();
   auto content = extract_content(work.source.wave_16k, voice.content());
   retrieve(content, f0, work.options.retrieval);
   const auto pitch = summarise_pitch(f0);
   result.voiced_share = pitch.voiced_share;
   result.median_f0_hz = pitch.median_hz;
-  if (pitch.voiced_share == 0) result.remark = "no voiced frame was found: the result is breath and noise";
+  if (pitch.voiced_share == 0) add_remark(result, "no voiced frame was found: the result is breath and noise");
+  const auto edited = edit_pitch(f0, work.options.pitch);
+  result.semitones = edited.semitones;
   double done = 0;
   const double total = static_cast<double>(content.n_frames * voice.hop_samples());
-  voice.synthesize(content, shift_pitch(f0, work.options.pitch_semitones), work.options.speaker, work.options.synthesis,
+  voice.synthesize(content, edited.f0_hz, work.options.speaker, work.options.synthesis,
                    [&](std::span<const float> samples) {
                      require_no_stop();
                      out.push(samples);
@@ -156,7 +132,7 @@ Conversion convert_file(const Voice& voice, const std::filesystem::path& input, 
     result.peak = out.peak();
   });
   if (result.peak > 1)
-    result.remark = fmt::format("the result was clipped: its peak was {:.2f} of full scale", result.peak);
+    add_remark(result, fmt::format("the result was clipped: its peak was {:.2f} of full scale", result.peak));
   result.elapsed_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return result;
 }

@@ -2,15 +2,19 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "infer/convert/retrieval.h"
 #include "infer/convert/voice.h"
+#include "infer/features/pitch_curve.h"
+#include "infer/features/pitch_edit.h"
 
 namespace melisma {
 
 struct ConvertOptions {
-  double pitch_semitones = 0;       // added to the pitch of the recording
+  PitchEdits pitch;                 // what is done to the recording's pitch
+  std::optional<PitchCurve> curve;  // instead of the pitch heard in the recording
   std::int64_t speaker = 0;         // row of the voice's speakers
   std::int64_t sample_rate_hz = 0;  // of the output; 0 = the voice's own
   std::string format;               // a name of kAudioFormats; empty = by the output's extension
@@ -24,17 +28,18 @@ struct Conversion {
   double seconds = 0;          // length of input and output
   double elapsed_seconds = 0;  // wall time it took
   double voiced_share = 0;     // of the input's frames, 0 ... 1
-  double median_f0_hz = 0;     // of the voiced frames, before the pitch change
+  double median_f0_hz = 0;     // of the voiced frames, before the pitch was edited
+  double semitones = 0;        // the pitch was transposed by, as asked and as proposed
   double peak = 0;             // of the output, before clipping at full scale
   std::string remark;          // what a listener should know; empty if nothing
 };
 
 // Converts `input` (any format and rate; channels are averaged) and writes `output` atomically: mono, exactly as long
-// as the input. The features are those of the recording at 16 kHz behind a high-pass (Butterworth, order 5, both ways,
-// as the RVC tools before inference). A recording without any voiced frame is converted as breath and noise, one
-// without a sample above one step of 16 bits as silence, each with a remark. The input is held at 16 kHz (64 kB a
-// second), everything after the features in chunks. `progress` gets fractions in 0 ... 1. Throws Error(data) for input
-// that cannot be used, Error(device) if the output cannot be written.
+// as the input. The features are those of the recording at 16 kHz behind a high-pass (source_audio.h), the pitch those
+// or the curve's, which must be as long as the recording (pitch_curve.h). A recording without any voiced frame is
+// converted as breath and noise, one without a sample above one step of 16 bits as silence, each with a remark. The
+// input is held at 16 kHz (64 kB a second), everything after the features in chunks. `progress` gets fractions in 0
+// ... 1. Throws Error(data) for input that cannot be used, Error(device) if the output cannot be written.
 Conversion convert_file(const Voice& voice, const std::filesystem::path& input, const std::filesystem::path& output,
                         const ConvertOptions& options, const std::function<void(double)>& progress = {});
 

@@ -77,7 +77,7 @@ void write_pitch_curve(const std::filesystem::path& path, const PitchCurve& curv
 PitchCurve read_pitch_curve(const std::filesystem::path& path) {
   using namespace pitch_curve_detail;
   const auto content = read_file(path);
-  PitchCurve curve;
+  PitchCurve curve{.source = path.string()};
   std::string_view rest = content;
   for (int count = 1; !rest.empty(); ++count) {
     auto text = rest.substr(0, rest.find('\n'));
@@ -121,7 +121,7 @@ std::vector<float> frames_of_curve(const PitchCurve& curve, std::int64_t n_frame
   return frames;
 }
 
-std::string curve_length_remark(const PitchCurve& curve, double seconds, const std::string& name) {
+std::string curve_length_remark(const PitchCurve& curve, double seconds) {
   using namespace pitch_curve_detail;
   const auto distance = std::abs(curve.end_s() - seconds);
   if (distance > kNearEnd) {
@@ -129,7 +129,7 @@ std::string curve_length_remark(const PitchCurve& curve, double seconds, const s
          "the pitch curve '{}' ends at {:.2f} s, but the recording at {:.2f} s; give the curve of this recording "
          "(melisma "
          "pitch makes one)",
-         name, curve.end_s(), seconds);
+         curve.source, curve.end_s(), seconds);
   }
   if (distance <= kSameEnd) return {};
   return fmt::format("the pitch curve ends at {:.2f} s, the recording at {:.2f} s", curve.end_s(), seconds);

@@ -11,6 +11,7 @@ namespace melisma {
 struct PitchCurve {
   std::vector<double> seconds;  // ascending
   std::vector<float> f0_hz;     // as long; 0 = unvoiced
+  std::string source;           // the file it was read from, for messages
   [[nodiscard]] double end_s() const { return seconds.empty() ? 0 : seconds.back(); }
 };
 
@@ -31,6 +32,6 @@ void write_pitch_curve(const std::filesystem::path& path, const PitchCurve& curv
 
 // What is to be said about a curve used for a recording of `seconds`: nothing where they end within 50 ms of each
 // other, a remark up to half a second. Beyond that throws Error(data): it is the curve of another recording.
-[[nodiscard]] std::string curve_length_remark(const PitchCurve& curve, double seconds, const std::string& name);
+[[nodiscard]] std::string curve_length_remark(const PitchCurve& curve, double seconds);
 
 }  // namespace melisma

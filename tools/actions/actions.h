@@ -8,6 +8,7 @@
 #include "tools/actions/extract_action.h"
 #include "tools/actions/index_action.h"
 #include "tools/actions/inspect_action.h"
+#include "tools/actions/pitch_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/train_action.h"
 
@@ -25,6 +26,7 @@ struct EngineActions {
   int (*evaluate)(const EvaluateOptions& options);
   int (*build_index)(const IndexOptions& options);
   int (*inspect)(const InspectOptions& options);
+  int (*pitch)(const PitchActionOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

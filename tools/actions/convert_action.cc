@@ -7,11 +7,12 @@
 #include <charconv>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "data/audio/audio_writer.h"
 #include "infer/convert/convert.h"
 #include "tools/actions/console.h"
-#include "tools/actions/convert_jobs.h"
+#include "tools/actions/file_jobs.h"
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
@@ -21,6 +22,7 @@
 
 namespace melisma {
 namespace {
+namespace fs = std::filesystem;
 
 // The row of a speaker given by name or number.
 std::int64_t speaker_row(const Voice& voice, const std::string& speaker) {
@@ -39,7 +41,7 @@ std::int64_t speaker_row(const Voice& voice, const std::string& speaker) {
   throw Error(ErrorKind::usage, unknown_name_message("speaker", speaker, names));
 }
 
-nlohmann::ordered_json row_of(const ConvertJob& job, const Conversion& done) {
+nlohmann::ordered_json row_of(const FileJob& job, const Conversion& done) {
   return {{"input", job.input.string()},
           {"output", job.output.string()},
           {"fate", "converted"},
@@ -48,6 +50,7 @@ nlohmann::ordered_json row_of(const ConvertJob& job, const Conversion& done) {
           {"real_time_factor", done.elapsed_seconds / done.seconds},
           {"voiced_share", done.voiced_share},
           {"median_f0_hz", done.median_f0_hz},
+          {"semitones", done.semitones},
           {"peak", done.peak},
           {"remark", done.remark}};
 }
@@ -64,17 +67,34 @@ void print_row(const nlohmann::ordered_json& row) {
              row["peak"].get<double>(), remark.empty() ? "" : "; " + remark);
 }
 
-ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& options, const std::string& format) {
-  ConvertOptions how{.pitch_semitones = options.pitch_semitones,
+// The format results are written in: as asked, else wav16 for those of a folder and by its ending for a single one.
+const AudioFormat& format_of(const ConvertActionOptions& options, bool is_folder) {
+  if (is_folder) return audio_format_named(options.format.empty() ? "wav16" : options.format);
+  if (options.format.empty()) return audio_format_for(options.output);
+  const auto& format = audio_format_named(options.format);
+  const auto ending = options.output.extension();
+  const bool is_another = std::any_of(kAudioFormats.begin(), kAudioFormats.end(), [&](const AudioFormat& row) {
+    return row.extension == ending && row.extension != format.extension;
+  });
+  if (is_another) {
+    fail(ErrorKind::usage, "--format {} makes {} files, but the output is '{}'; name it so, or leave --format out",
+         format.name, format.extension, options.output.string());
+  }
+  return format;
+}
+
+// Everything but the curve, which is a recording's own.
+ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& options, const AudioFormat& format) {
+  ConvertOptions how{.pitch = options.pitch,
                      .speaker = speaker_row(voice, options.speaker),
                      .sample_rate_hz = options.sample_rate_hz > 0 ? options.sample_rate_hz : voice.sample_rate_hz(),
-                     .format = format,
+                     .format = std::string(format.name),
                      .high_pass_hz = options.high_pass_hz,
                      .retrieval = {.rate = options.index_rate, .protect = options.protect},
                      .synthesis = {.noise_seed = options.noise_seed,
                                    .noise_scale = options.noise_scale,
                                    .chunk_frames = options.chunk_seconds * 100}};
-  require_encodable(audio_format_named(format), how.sample_rate_hz, 1);
+  require_encodable(format, how.sample_rate_hz, 1);
   if (!options.index.empty()) {
     auto index = std::make_shared<const FeatureIndex>(FeatureIndex::load(options.index));
     if (const auto width = content_width(voice.content()); index->width() != width) {
@@ -87,9 +107,38 @@ ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& optio
   return how;
 }
 
+// The curves of recordings: one file for one, for a folder a folder of curves with the recordings' names.
+class Curves {
+ public:
+  Curves(const ConvertActionOptions& options, bool is_folder) : curves_(options.curves), recordings_(options.input) {
+    if (curves_.empty()) return;
+    if (!fs::exists(curves_)) {
+      fail(ErrorKind::data, "there is no pitch curve '{}'; melisma pitch makes one", curves_.string());
+    }
+    if (fs::is_directory(curves_) != is_folder) {
+      fail(ErrorKind::usage,
+           "--f0-file '{}' is a {}, but '{}' is a {}; give a curve for a recording, a folder of curves "
+           "for a folder of recordings",
+           curves_.string(), is_folder ? "file" : "folder", recordings_.string(), is_folder ? "folder" : "file");
+    }
+  }
+
+  [[nodiscard]] std::optional<PitchCurve> of(const fs::path& recording) const {
+    if (curves_.empty()) return std::nullopt;
+    if (!fs::is_directory(curves_)) return read_pitch_curve(curves_);
+    const auto place = curves_ / fs::relative(recording, recordings_);
+    const auto whole_name = fs::path(place) += ".csv";  // of recordings that differ only in their ending
+    return read_pitch_curve(fs::exists(whole_name) ? whole_name : fs::path(place).replace_extension(".csv"));
+  }
+
+ private:
+  fs::path curves_, recordings_;
+};
+
 // Converts each recording in turn; the rows of the report. One bad recording of a folder does not stop the others, a
 // lone file's error is the command's.
-nlohmann::ordered_json convert_each(const Voice& voice, const ConvertJobs& work, const ConvertOptions& how, bool json) {
+nlohmann::ordered_json convert_each(const Voice& voice, const FileJobs& work, const Curves& curves, ConvertOptions how,
+                                    bool json) {
   const auto events = console_events();
   auto report = nlohmann::ordered_json::array();
   for (const auto& job : work.jobs) {
@@ -101,6 +150,7 @@ nlohmann::ordered_json convert_each(const Voice& voice, const ConvertJobs& work,
                                     {}});
     };
     try {
+      how.curve = curves.of(job.input);
       if (work.is_folder) make_folders(job.output.parent_path(), "name another output");
       report.push_back(row_of(job, convert_file(voice, job.input, job.output, how, progress)));
     } catch (const Error& error) {
@@ -117,10 +167,15 @@ nlohmann::ordered_json convert_each(const Voice& voice, const ConvertJobs& work,
 
 int convert(const ConvertActionOptions& options) {
   install_stop_handlers();
-  const auto work = convert_jobs(options);
+  options.pitch.check();
+  const bool is_folder = is_folder_of_recordings(options.input);
+  const auto extension = is_folder ? format_of(options, is_folder).extension : ".wav";
+  const auto work = file_jobs(options.input, options.output, std::string(extension));
+  const auto& format = format_of(options, is_folder);
+  const Curves curves(options, is_folder);
   const auto file = load_model(options.workspace, options.model);
   const auto voice = with_context(fmt::format("loading '{}'", options.model), [&] { return Voice::load(file); });
-  const auto report = convert_each(voice, work, options_for(voice, options, work.format), options.json);
+  const auto report = convert_each(voice, work, curves, options_for(voice, options, format), options.json);
   const auto n_failed =
       std::count_if(report.begin(), report.end(), [](const auto& row) { return row["fate"] == "failed"; });
   if (options.json) {

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "infer/features/pitch_edit.h"
+
 namespace melisma {
 
 struct ConvertActionOptions {
@@ -11,8 +13,9 @@ struct ConvertActionOptions {
   std::string model;             // model file, run, or checkpoint folder
   std::filesystem::path input;   // a file, or a folder whose audio files are all converted
   std::filesystem::path output;  // a file, or a folder when input is one
-  double pitch_semitones = 0;
-  std::string speaker;  // name or row; empty = the first
+  PitchEdits pitch;
+  std::filesystem::path curves;  // pitch curve of the recording, or folder of curves; empty = heard in the recording
+  std::string speaker;           // name or row; empty = the first
   std::int64_t sample_rate_hz = 0;
   std::string format;  // empty = by extension; for folders empty = wav16
   std::uint64_t noise_seed = 0;

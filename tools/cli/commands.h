@@ -11,6 +11,7 @@ std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_config(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_pitch(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_index(CLI::App& app, const GlobalOptions& global);
@@ -28,6 +29,7 @@ inline constexpr std::array kCommands{
     Command{"index", "the training frames of a dataset as a feature index, for convert and the RVC tools",
             define_index},
     Command{"inspect", "what a model, feature index or recording is: sizes, norms, loudness, pitch", define_inspect},
+    Command{"pitch", "the pitch curve of a recording: found, edited, summed up, written", define_pitch},
     Command{"extract", "the voice of a run or checkpoint as one file, in fp32, fp16, bf16 or int8", define_extract},
     Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},

@@ -3,6 +3,7 @@
 
 #include "tools/cli/commands.h"
 #include "tools/cli/engine_library.h"
+#include "tools/cli/pitch_options.h"
 
 namespace melisma {
 
@@ -11,7 +12,11 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   app.add_option("model", options->model, "a model file, a run (its best epoch) or a checkpoint folder")->required();
   app.add_option("input", options->input, "an audio file, or a folder of them")->required();
   app.add_option("-o,--output", options->output, "the file to write, or a folder when the input is one")->required();
-  app.add_option("--pitch", options->pitch_semitones, "semitones added to the pitch")->check(CLI::Range(-48.0, 48.0));
+  app.add_option("--pitch", options->pitch.transpose_semitones, "semitones added to the pitch")
+      ->check(CLI::Range(-48.0, 48.0));
+  add_pitch_edit_options(app, options->pitch);
+  app.add_option("--f0-file", options->curves,
+                 "pitch curve to follow (CSV, see melisma pitch), or a folder of them for a folder of recordings");
   app.add_option("--speaker", options->speaker, "name or number of the voice's speaker; default the first");
   app.add_option("--sample-rate", options->sample_rate_hz, "output rate in Hz; default the voice's own")
       ->check(CLI::Range(1000, 384000));

@@ -256,10 +256,11 @@ TEST(PitchCurve, IsReadBetweenItsPoints) {
 }
 
 TEST(PitchCurve, OfAnotherRecordingIsRefused) {
-  const auto curve = curve_of_frames(Curve(300, 200.F));  // the last point is at 2.99 s
-  EXPECT_EQ(curve_length_remark(curve, 3.0, "a.csv"), "");
-  EXPECT_EQ(curve_length_remark(curve, 3.2, "a.csv"), "the pitch curve ends at 2.99 s, the recording at 3.20 s");
-  EXPECT_EQ(message_of([&] { (void)curve_length_remark(curve, 5.0, "a.csv"); }),
+  auto curve = curve_of_frames(Curve(300, 200.F));  // the last point is at 2.99 s
+  curve.source = "a.csv";
+  EXPECT_EQ(curve_length_remark(curve, 3.0), "");
+  EXPECT_EQ(curve_length_remark(curve, 3.2), "the pitch curve ends at 2.99 s, the recording at 3.20 s");
+  EXPECT_EQ(message_of([&] { (void)curve_length_remark(curve, 5.0); }),
             "the pitch curve 'a.csv' ends at 2.99 s, but the recording at 5.00 s; give the curve of this recording "
             "(melisma pitch makes one)");
 }

@@ -14,6 +14,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .evaluate = guarded<melisma::evaluate>,
       .build_index = guarded<melisma::build_index>,
       .inspect = guarded<melisma::inspect>,
+      .pitch = guarded<melisma::pitch>,
   };
   return &actions;
 }
