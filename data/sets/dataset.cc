@@ -27,8 +27,8 @@ constexpr std::array kSplits{SplitName{"train", Split::train}, SplitName{"valida
 
 // Where the rows of each clip are in a feature set.
 struct FeatureIndex {
-  std::vector<std::int64_t> offsets, frames;
-  std::int64_t width = 0;
+  std::vector<std::int64_t> offsets, rows;
+  std::int64_t width = 0, frames_a_row = 1;
 };
 
 struct Columns {
@@ -151,6 +151,9 @@ struct Dataset::State {
   std::vector<FeatureKey> feature_sets;
   std::map<std::string, FeatureIndex> features;  // by group
   double scale = 1;                              // of a stored sample
+
+  // Throws Error(data) that lists what there is if `key` is not among it.
+  [[nodiscard]] const FeatureIndex& index_of(const FeatureKey& key) const;
 };
 
 Dataset::Dataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -170,9 +173,16 @@ void read_feature_sets(const Hdf5File& file, std::size_t n_clips, std::vector<Fe
       const auto shape = file.describe(group + "/values").shape;
       FeatureIndex index{file.read<std::int64_t>(group + "/offsets"), file.read<std::int64_t>(group + "/frames"),
                          shape.size() == 2 ? shape[1] : 0};
-      if (shape.size() != 2 || index.offsets.size() != n_clips || index.frames.size() != n_clips) {
+      if (shape.size() != 2 || index.offsets.size() != n_clips || index.rows.size() != n_clips) {
         fail(ErrorKind::data, "the features '{}' in '{}' are not of its {} clips; prepare it again", group,
              file.path().string(), n_clips);
+      }
+      if (file.has_attribute(group, layout::kFramesARow)) {
+        index.frames_a_row = file.attribute_integer(group, layout::kFramesARow);
+        if (index.frames_a_row < 1) {
+          fail(ErrorKind::data, "the features '{}' in '{}' have {} = {}; expected 1 or more", group,
+               file.path().string(), layout::kFramesARow, index.frames_a_row);
+        }
       }
       keys.push_back({kind, file.attribute_text(group, "parameters")});
       features.emplace(group, std::move(index));
@@ -244,19 +254,41 @@ std::vector<float> Dataset::wave(const Clip& clip, std::int64_t first, std::int6
 
 bool Dataset::has_features(const FeatureKey& key) const { return state_->features.contains(layout::features_of(key)); }
 
+const FeatureIndex& Dataset::State::index_of(const FeatureKey& key) const {
+  const auto found = features.find(layout::features_of(key));
+  if (found != features.end()) return found->second;
+  std::string stored;
+  for (const auto& set : feature_sets) stored += fmt::format("\n  {} {}", set.kind, set.parameters);
+  fail(ErrorKind::data, "dataset '{}' has no {} features with parameters {}; it has:{}\nprepare it with them",
+       file.path().string(), key.kind, key.parameters, stored.empty() ? " none" : stored);
+}
+
+std::int64_t Dataset::feature_width(const FeatureKey& key) const { return state_->index_of(key).width; }
+
+FeatureMatrix Dataset::feature_rows(const FeatureKey& key, const Clip& clip) const {
+  const auto& index = state_->index_of(key);
+  const auto i = static_cast<std::size_t>(clip.index);
+  const auto n_rows = index.rows.at(i);
+  return {state_->file.read_rows<float>(layout::features_of(key) + "/values", index.offsets.at(i), n_rows), n_rows,
+          index.width};
+}
+
 FeatureMatrix Dataset::features(const FeatureKey& key, const Clip& clip) const {
-  const auto group = layout::features_of(key);
-  const auto found = state_->features.find(group);
-  if (found == state_->features.end()) {
-    std::string stored;
-    for (const auto& set : state_->feature_sets) stored += fmt::format("\n  {} {}", set.kind, set.parameters);
-    fail(ErrorKind::data, "dataset '{}' has no {} features with parameters {}; it has:{}\nprepare it with them",
-         path().string(), key.kind, key.parameters, stored.empty() ? " none" : stored);
+  auto rows = feature_rows(key, clip);
+  const auto frames_a_row = state_->index_of(key).frames_a_row;
+  if (frames_a_row == 1) return rows;
+  return repeat_rows(rows, frames_a_row, n_feature_frames(clip.length, sample_rate_hz()));
+}
+
+FeatureMatrix repeat_rows(const FeatureMatrix& rows, std::int64_t frames_a_row, std::int64_t n_frames) {
+  if (rows.n_frames == 0) n_frames = 0;
+  FeatureMatrix frames{.values = {}, .n_frames = n_frames, .width = rows.width};
+  frames.values.reserve(static_cast<std::size_t>(n_frames * rows.width));
+  for (std::int64_t frame = 0; frame < n_frames; ++frame) {
+    const auto row = rows.values.begin() + std::min(frame / frames_a_row, rows.n_frames - 1) * rows.width;
+    frames.values.insert(frames.values.end(), row, row + rows.width);
   }
-  const auto& index = found->second;
-  const auto row = static_cast<std::size_t>(clip.index);
-  const auto frames = index.frames.at(row);
-  return {state_->file.read_rows<float>(group + "/values", index.offsets.at(row), frames), frames, index.width};
+  return frames;
 }
 
 namespace {

@@ -42,11 +42,15 @@ struct FeatureMatrix {
   std::int64_t n_frames = 0, width = 0;
 };
 
-// Features of every kind have this many frames a second; a clip has floor(length * 100 / rate) of them.
+// Features of every kind have this many frames a second; a clip has floor(length * 100 / rate) of them. Slower ones are
+// stored a row for several frames, and read with each row repeated.
 inline constexpr std::int64_t kFeatureFramesPerSecond = 100;
 [[nodiscard]] constexpr std::int64_t n_feature_frames(std::int64_t length, std::int64_t sample_rate_hz) {
   return length * kFeatureFramesPerSecond / sample_rate_hz;
 }
+
+// Each row `frames_a_row` times, n_frames in all; the last row is held where there are too few.
+[[nodiscard]] FeatureMatrix repeat_rows(const FeatureMatrix& rows, std::int64_t frames_a_row, std::int64_t n_frames);
 
 // One file that prepare was given, whatever became of it.
 struct RecordingRow {
@@ -90,7 +94,10 @@ class Dataset {
   // The feature sets stored here, and one clip's rows of one of them.
   [[nodiscard]] std::vector<FeatureKey> feature_sets() const;
   [[nodiscard]] bool has_features(const FeatureKey& key) const;
+  [[nodiscard]] std::int64_t feature_width(const FeatureKey& key) const;
   [[nodiscard]] FeatureMatrix features(const FeatureKey& key, const Clip& clip) const;
+  // The same without repetition: each row once, however many frames it stands for.
+  [[nodiscard]] FeatureMatrix feature_rows(const FeatureKey& key, const Clip& clip) const;
 
   // The openings of the test split so far, and one more (the only write an opened dataset allows).
   [[nodiscard]] std::vector<LedgerEntry> ledger() const;

@@ -14,6 +14,9 @@ inline constexpr std::int64_t kSchemaVersion = 1;
 // The ledger is a list of pages of fixed size: an entry is written in place, so that a kill cannot harm the file.
 inline constexpr std::int64_t kLedgerRows = 256, kTimeWidth = 32, kCommandWidth = 256, kModelWidth = 64;
 
+// Attribute of a feature set: how many frames a row of its values stands for; absent = 1.
+inline constexpr const char* kFramesARow = "frames_a_row";
+
 [[nodiscard]] inline std::string features_of(const FeatureKey& key) {
   return "/features/" + key.kind + "/" + key.parameter_hash();
 }

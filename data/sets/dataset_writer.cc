@@ -89,7 +89,7 @@ struct DatasetWriter::State {
   std::vector<bool> has_wave;
   struct Features {
     std::int64_t width = 0;
-    std::vector<std::int64_t> frames, offsets;
+    std::vector<std::int64_t> rows, offsets;
   };
   std::map<std::string, Features> features;  // by group
 };
@@ -116,17 +116,19 @@ void DatasetWriter::begin_features(const FeaturePlan& plan) {
     fail(ErrorKind::internal, "features for {} clips were planned, the dataset has {}", plan.frames.size(),
          state_->clips.size());
   }
-  State::Features made{plan.width, plan.frames, {}};
+  State::Features made{plan.width, {}, {}};
   std::int64_t total = 0;
   for (const auto frames : plan.frames) {
     made.offsets.push_back(total);
-    total += frames;
+    made.rows.push_back(n_feature_rows(frames, plan.frames_a_row));
+    total += made.rows.back();
   }
   const auto group = layout::features_of(plan.key);
   state_->file.reserve<float>(group + "/values", std::vector<std::int64_t>{total, plan.width});
   state_->file.write<std::int64_t>(group + "/offsets", made.offsets);
-  state_->file.write<std::int64_t>(group + "/frames", made.frames);
+  state_->file.write<std::int64_t>(group + "/frames", made.rows);
   state_->file.set_attribute(group, "parameters", plan.key.parameters);
+  if (plan.frames_a_row != 1) state_->file.set_attribute(group, layout::kFramesARow, plan.frames_a_row);
   state_->features.emplace(group, std::move(made));
 }
 
@@ -134,10 +136,10 @@ void DatasetWriter::write_features(const FeatureKey& key, std::int64_t clip, std
   const auto group = layout::features_of(key);
   const auto& plan = state_->features.at(group);
   const auto i = static_cast<std::size_t>(clip);
-  const auto wanted = plan.frames.at(i) * plan.width;
+  const auto wanted = plan.rows.at(i) * plan.width;
   if (static_cast<std::int64_t>(values.size()) != wanted) {
-    fail(ErrorKind::internal, "{} features of clip {} have {} values, expected {} frames x {}", key.kind, clip,
-         values.size(), plan.frames[i], plan.width);
+    fail(ErrorKind::internal, "{} features of clip {} have {} values, expected {} rows x {}", key.kind, clip,
+         values.size(), plan.rows[i], plan.width);
   }
   state_->file.write_rows<float>(group + "/values", plan.offsets[i], values);
 }
@@ -181,12 +183,12 @@ void write_dataset(const fs::path& path, DatasetPlan plan, const std::function<v
 }
 
 void add_features(const fs::path& path, std::int64_t width, const std::function<FeatureMatrix(const Clip&)>& compute,
-                  const FeatureKey& key) {
+                  const FeatureKey& key, std::int64_t frames_a_row) {
   const layout::WriterLock lock(path);
   const auto dataset = Dataset::open(path);
   if (dataset.has_features(key)) return;
   auto clips = dataset.clips();
-  FeaturePlan plan{key, width, {}};
+  FeaturePlan plan{key, width, {}, frames_a_row};
   for (const auto& clip : clips) plan.frames.push_back(n_feature_frames(clip.length, dataset.sample_rate_hz()));
   layout::replace_with_changes(path, [&](Hdf5File& file) {
     DatasetWriter::State state{file, clips, std::nullopt, {}, {}};

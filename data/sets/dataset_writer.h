@@ -29,12 +29,17 @@ struct DatasetPlan {
   std::vector<RecordingRow> recordings;
 };
 
-// A feature set of known size: frames[i] rows of `width` values for clip i.
+// A feature set of known size: frames[i] frames of `width` values for clip i, stored as one row for each `frames_a_row`
+// of them (the last one may stand for fewer).
 struct FeaturePlan {
   FeatureKey key;
   std::int64_t width = 0;
   std::vector<std::int64_t> frames;
+  std::int64_t frames_a_row = 1;
 };
+[[nodiscard]] constexpr std::int64_t n_feature_rows(std::int64_t n_frames, std::int64_t frames_a_row) {
+  return (n_frames + frames_a_row - 1) / frames_a_row;
+}
 
 // Fills the arrays of a file under way; clips in any order, each once. Not thread-safe.
 class DatasetWriter {
@@ -42,13 +47,13 @@ class DatasetWriter {
   // samples: mono, exactly the clip's length.
   void write_wave(std::int64_t clip, std::span<const float> samples);
   void begin_features(const FeaturePlan& plan);
-  // values: [frames of the clip][width], row-major.
+  // values: [rows of the clip][width], row-major.
   void write_features(const FeatureKey& key, std::int64_t clip, std::span<const float> values);
 
  private:
   friend void write_dataset(const std::filesystem::path&, DatasetPlan, const std::function<void(DatasetWriter&)>&);
   friend void add_features(const std::filesystem::path&, std::int64_t, const std::function<FeatureMatrix(const Clip&)>&,
-                           const FeatureKey&);
+                           const FeatureKey&, std::int64_t);
   struct State;
   explicit DatasetWriter(State& state) : state_(&state) {}
   State* state_;
@@ -59,10 +64,12 @@ class DatasetWriter {
 void write_dataset(const std::filesystem::path& path, DatasetPlan plan,
                    const std::function<void(DatasetWriter&)>& fill);
 
-// Adds the feature set `key` ([frames at 100 a second][width]) to an existing dataset: compute(clip) is called for each
-// clip in order on a copy that then replaces the file; nothing is lost by a kill, readers keep the file they opened.
-// A set that is already there is left alone. Throws Error(internal) if a clip's frames are not n_feature_frames().
+// Adds the feature set `key` ([rows][width], one row for `frames_a_row` frames) to an existing dataset: compute(clip)
+// is called for each clip in order on a copy that then replaces the file; nothing is lost by a kill, readers keep the
+// file they opened. A set that is already there is left alone. Throws Error(internal) if a clip's rows are not those of
+// n_feature_frames().
 void add_features(const std::filesystem::path& path, std::int64_t width,
-                  const std::function<FeatureMatrix(const Clip&)>& compute, const FeatureKey& key);
+                  const std::function<FeatureMatrix(const Clip&)>& compute, const FeatureKey& key,
+                  std::int64_t frames_a_row = 1);
 
 }  // namespace melisma

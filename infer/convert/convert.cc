@@ -92,7 +92,9 @@ void speak(const Work& work, OutputStream& out, Conversion& result) {
   const auto& voice = work.voice;
   const auto f0 = pitch_of(work, result);
   require_no_stop();
-  auto content = extract_content(work.source.wave_16k, voice.content());
+  auto content_config = voice.content();
+  if (!work.options.content_weights.empty()) content_config.weights = work.options.content_weights;
+  auto content = extract_content(work.source.wave_16k, content_config);
   retrieve(content, f0, work.options.retrieval);
   const auto pitch = summarise_pitch(f0);
   result.voiced_share = pitch.voiced_share;

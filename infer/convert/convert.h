@@ -20,6 +20,7 @@ struct ConvertOptions {
   std::string format;               // a name of kAudioFormats; empty = by the output's extension
   double high_pass_hz = 48;         // rumble of the recording below this is left out; 0 = nothing is
   Retrieval retrieval;              // from the voice's feature index
+  std::string content_weights;      // of the content encoder; empty = those of its SHA-256 in the folder of weights
   SynthesisOptions synthesis;
 };
 

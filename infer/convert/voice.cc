@@ -49,6 +49,19 @@ at::Tensor window_weights(const std::vector<FrameRange>& windows, std::size_t i)
   return weight;
 }
 
+// Voices of the RVC tools do not say what they were trained on; by their width it is one of two outputs of a HuBERT,
+// ContentVec unless their maker says otherwise.
+ContentConfig content_of_foreign_voice(const RvcConfig& network) {
+  for (const auto& preset : kHubertPresets) {
+    ContentConfig content{.method = "hubert", .hubert = {.output = std::string(preset.name)}};
+    if (usual_content_width(content) == network.content_channels) return content;
+  }
+  fail(ErrorKind::checkpoint,
+       "the model does not say what content features it was trained on, and its {} content channels are neither those "
+       "of RVC v2 (768) nor of v1 (256)",
+       network.content_channels);
+}
+
 }  // namespace
 
 struct Voice::State {
@@ -112,16 +125,11 @@ Voice::~Voice() = default;
 
 Voice Voice::load(const ModelFile& file) {
   const auto config = rvc_voice_config(file);
-  if (config.content_parameters.empty()) {
-    fail(ErrorKind::checkpoint,
-         "the model does not say what content features it was trained on; voices of other tools need their content "
-         "model, "
-         "which this version does not load");
-  }
   auto state = std::make_unique<State>();
-  state->content = content_config_of(config.content_parameters);
+  state->content = config.content_parameters.empty() ? content_of_foreign_voice(config.network)
+                                                     : content_config_of(config.content_parameters);
   state->pitch = config.pitch_parameters.empty() ? PitchConfig{} : pitch_config_of(config.pitch_parameters);
-  if (content_width(state->content) != config.network.content_channels) {
+  if (!content_needs_weights(state->content) && content_width(state->content) != config.network.content_channels) {
     fail(ErrorKind::checkpoint, "the model takes {} content channels, but its content features '{}' have {}",
          config.network.content_channels, config.content_parameters, content_width(state->content));
   }
@@ -188,7 +196,7 @@ std::vector<float> Voice::synthesize(const FeatureMatrix& content, std::span<con
 
 std::vector<float> Voice::resynthesize(const Dataset& dataset, const Clip& clip,
                                        const SynthesisOptions& options) const {
-  const auto content = dataset.features(key_of(state_->content), clip);
+  const auto content = dataset.features(key_of(content_as_stored(state_->content, dataset.feature_sets())), clip);
   const auto f0 = dataset.features(key_of(state_->pitch), clip);
   auto samples = synthesize(content, f0.values, clip.speaker, options);
   samples.resize(static_cast<std::size_t>(clip.length), 0.0f);

@@ -27,10 +27,10 @@ constexpr float kLowest = -4, kHighest = 4;  // normalised values are kept betwe
 constexpr double kDecay = 5;                 // column i is weighted by 1 / (1 + i/kDecay): see README
 
 // The mel bank [bands, bins] for spectra whose frequencies are `warp` times those of an average speaker.
-at::Tensor warped_bank(const ContentConfig& config, double warp) {
+at::Tensor warped_bank(const CepstralSettings& settings, double warp) {
   const auto bank = mel_filterbank({.sample_rate_hz = kFeatureRateHz,
                                     .n_fft = kShortTransform,
-                                    .n_mels = config.bands,
+                                    .n_mels = settings.bands,
                                     .fmin = 60,
                                     .fmax = kTopHz,
                                     .htk = true},
@@ -49,56 +49,62 @@ at::Tensor warped_bank(const ContentConfig& config, double warp) {
 
 // Band powers [count][bands] -> out [count][1 + coefficients]: ln of the mean power, cepstra 1 ... of powers not below
 // the floor.
-void cepstra_of(float* bands, const ContentConfig& config, std::int64_t count, float floor, float* out) {
+void cepstra_of(float* bands, const CepstralSettings& settings, std::int64_t count, float floor, float* out) {
   const c10::NoGradGuard no_grad;
-  const auto powers = at::from_blob(bands, {count, config.bands}, at::kFloat).clamp_min(floor);
-  const auto level = powers.mean(1, true).log();                                         // [count, 1]
-  const auto cepstra = mfcc(powers.log().t(), config.coefficients + 1).slice(0, 1).t();  // [count, n]
+  const auto powers = at::from_blob(bands, {count, settings.bands}, at::kFloat).clamp_min(floor);
+  const auto level = powers.mean(1, true).log();                                           // [count, 1]
+  const auto cepstra = mfcc(powers.log().t(), settings.coefficients + 1).slice(0, 1).t();  // [count, n]
   const auto rows = at::cat({level, cepstra}, 1).contiguous();
   std::copy_n(rows.data_ptr<float>(), rows.numel(), out);
+}
+
+FeatureMatrix raw_features(std::span<const float> wave_16k, const CepstralSettings& settings, int threads) {
+  if (settings.coefficients >= settings.bands) {
+    fail(ErrorKind::config, "content: {} coefficients of {} mel bands; need fewer coefficients than bands",
+         settings.coefficients, settings.bands);
+  }
+  FeatureMatrix raw{.n_frames = static_cast<std::int64_t>(wave_16k.size()) / kFeatureHopSamples,
+                    .width = 1 + settings.coefficients};
+  raw.values.resize(static_cast<std::size_t>(raw.n_frames * raw.width));
+  std::vector<float> bands(static_cast<std::size_t>(raw.n_frames * settings.bands));
+  const auto n_chunks = (raw.n_frames + kChunkFrames - 1) / kChunkFrames;
+  const auto frames_of = [&](std::int64_t chunk) {
+    return std::min(kChunkFrames, raw.n_frames - chunk * kChunkFrames);
+  };
+  const ThreadLimit limit(threads);
+  const auto bank = warped_bank(settings, settings.tract_normalisation ? vocal_tract_warp(wave_16k, threads) : 1.0);
+#pragma omp parallel for schedule(dynamic)
+  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
+    const auto first = chunk * kChunkFrames;
+    const c10::NoGradGuard no_grad;                                                              // is a thread's own
+    const auto powers = at::matmul(short_spectra(wave_16k, first, frames_of(chunk)), bank.t());  // [count, bands]
+    std::copy_n(powers.data_ptr<float>(), powers.numel(), bands.data() + first * settings.bands);
+  }
+  float loudest = 0;
+  for (auto frame = bands.begin(); frame != bands.end(); frame += settings.bands) {
+    loudest =
+        std::max(loudest, std::accumulate(frame, frame + settings.bands, 0.0F) / static_cast<float>(settings.bands));
+  }
+  const auto floor = std::max(kLowestFloor, kFloor * loudest);
+#pragma omp parallel for schedule(dynamic)
+  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
+    const auto first = chunk * kChunkFrames;
+    cepstra_of(bands.data() + first * settings.bands, settings, frames_of(chunk), floor,
+               raw.values.data() + first * raw.width);
+  }
+  return raw;
 }
 
 }  // namespace
 }  // namespace cepstral_detail
 
 std::int64_t cepstral_content_width(const ContentConfig& config) {
-  return (1 + config.coefficients) * (config.delta_frames > 0 ? 2 : 1);
+  return (1 + config.cepstral.coefficients) * (config.cepstral.delta_frames > 0 ? 2 : 1);
 }
 
-FeatureMatrix raw_cepstral_content(std::span<const float> wave_16k, const ContentConfig& config, int threads) {
-  using namespace cepstral_detail;
-  if (config.coefficients >= config.bands) {
-    fail(ErrorKind::config, "content: {} coefficients of {} mel bands; need fewer coefficients than bands",
-         config.coefficients, config.bands);
-  }
-  FeatureMatrix raw{.n_frames = static_cast<std::int64_t>(wave_16k.size()) / kFeatureHopSamples,
-                    .width = 1 + config.coefficients};
-  raw.values.resize(static_cast<std::size_t>(raw.n_frames * raw.width));
-  std::vector<float> bands(static_cast<std::size_t>(raw.n_frames * config.bands));
-  const auto n_chunks = (raw.n_frames + kChunkFrames - 1) / kChunkFrames;
-  const auto frames_of = [&](std::int64_t chunk) {
-    return std::min(kChunkFrames, raw.n_frames - chunk * kChunkFrames);
-  };
-  const ThreadLimit limit(threads);
-  const auto bank = warped_bank(config, config.tract_normalisation ? vocal_tract_warp(wave_16k, threads) : 1.0);
-#pragma omp parallel for schedule(dynamic)
-  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-    const auto first = chunk * kChunkFrames;
-    const c10::NoGradGuard no_grad;                                                              // is a thread's own
-    const auto powers = at::matmul(short_spectra(wave_16k, first, frames_of(chunk)), bank.t());  // [count, bands]
-    std::copy_n(powers.data_ptr<float>(), powers.numel(), bands.data() + first * config.bands);
-  }
-  float loudest = 0;
-  for (auto frame = bands.begin(); frame != bands.end(); frame += config.bands) {
-    loudest = std::max(loudest, std::accumulate(frame, frame + config.bands, 0.0F) / static_cast<float>(config.bands));
-  }
-  const auto floor = std::max(kLowestFloor, kFloor * loudest);
-#pragma omp parallel for schedule(dynamic)
-  for (std::int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-    const auto first = chunk * kChunkFrames;
-    cepstra_of(bands.data() + first * config.bands, config, frames_of(chunk), floor,
-               raw.values.data() + first * raw.width);
-  }
+std::vector<FeatureMatrix> raw_cepstral_content(ContentClips clips, const ContentConfig& config, int threads) {
+  std::vector<FeatureMatrix> raw;
+  for (const auto& clip : clips) raw.push_back(cepstral_detail::raw_features(clip, config.cepstral, threads));
   return raw;
 }
 
@@ -114,8 +120,9 @@ FeatureMatrix normalise_cepstral_content(const FeatureMatrix& raw, const Content
     const auto weight = 1 / (1 + static_cast<double>(column) / kDecay);
     values.select(1, column).sub_(statistics.mean(column)).mul_(scale).clamp_(kLowest, kHighest).mul_(weight);
   }
-  if (config.delta_frames > 0) {
-    const auto slopes = delta(values.t(), config.delta_frames).t() * static_cast<double>(config.delta_frames / 2);
+  if (config.cepstral.delta_frames > 0) {
+    const auto width = config.cepstral.delta_frames;
+    const auto slopes = delta(values.t(), width).t() * static_cast<double>(width / 2);
     values = at::cat({values, slopes}, 1);
   }
   values = values.contiguous();

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "infer/features/feature_key.h"
 #include "infer/features/mono16k.h"
+#include "infer/features/pitch.h"
 #include "tools/base/table.h"
 
 namespace melisma {
 namespace content_detail {
 namespace {
-
-constexpr int kRevision = 2;
 
 const ContentMethod& method_of(const ContentConfig& config) {
   return find_row(kContentMethods, config.method, "content method");
@@ -21,18 +19,30 @@ const ContentMethod& method_of(const ContentConfig& config) {
 }  // namespace content_detail
 
 static_assert(kContentMethods.size() == kContentMethodNames.size() &&
-              kContentMethods[0].name == kContentMethodNames[0]);
+              kContentMethods[0].name == kContentMethodNames[0] && kContentMethods[1].name == kContentMethodNames[1]);
 
 std::int64_t content_width(const ContentConfig& config) { return content_detail::method_of(config).width(config); }
 
-FeatureKey key_of(const ContentConfig& config) { return feature_key("content", config, content_detail::kRevision); }
+std::int64_t usual_content_width(const ContentConfig& config) {
+  return content_detail::method_of(config).usual_width(config);
+}
 
-ContentConfig content_config_of(std::string_view parameters) {
-  return config_of_feature_key<ContentConfig>("content", parameters, content_detail::kRevision);
+std::int64_t content_frames_a_row(const ContentConfig& config) {
+  return content_detail::method_of(config).frames_a_row;
+}
+
+bool content_needs_weights(const ContentConfig& config) { return content_detail::method_of(config).needs_weights; }
+
+std::vector<FeatureMatrix> extract_raw_content(ContentClips clips, const ContentConfig& config, int threads) {
+  return content_detail::method_of(config).extract_raw(clips, config, threads);
 }
 
 FeatureMatrix extract_raw_content(std::span<const float> wave_16k, const ContentConfig& config, int threads) {
-  return content_detail::method_of(config).extract_raw(wave_16k, config, threads);
+  return extract_raw_content(ContentClips(&wave_16k, 1), config, threads).front();
+}
+
+bool content_is_normalised(const ContentConfig& config) {
+  return content_detail::method_of(config).normalise != nullptr;
 }
 
 FeatureMatrix normalise_content(const FeatureMatrix& raw, const ContentStatistics& statistics,
@@ -41,10 +51,15 @@ FeatureMatrix normalise_content(const FeatureMatrix& raw, const ContentStatistic
 }
 
 FeatureMatrix extract_content(std::span<const float> wave_16k, const ContentConfig& config, int threads) {
-  const auto raw = extract_raw_content(wave_16k, config, threads);
-  ContentStatistics statistics;
-  statistics.add(raw);
-  return normalise_content(raw, statistics, config);
+  auto features = extract_raw_content(wave_16k, config, threads);
+  if (content_is_normalised(config)) {
+    ContentStatistics statistics;
+    statistics.add(features);
+    features = normalise_content(features, statistics, config);
+  }
+  const auto n_frames = feature_frames(std::ssize(wave_16k), kFeatureRateHz);
+  const auto frames_a_row = content_frames_a_row(config);
+  return frames_a_row == 1 ? features : repeat_rows(features, frames_a_row, n_frames);
 }
 
 FeatureMatrix extract_content(const Waveform& wave, const ContentConfig& config, int threads) {

@@ -1,4 +1,4 @@
-// Settings to the canonical JSON that features are filed under, and back.
+// From the canonical JSON that features are filed under back to settings.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,15 +10,7 @@
 
 namespace melisma {
 
-// `revision` counts changes of the code that change the features of equal settings.
-template <HasFields Config>
-FeatureKey feature_key(std::string_view kind, const Config& config, int revision) {
-  auto copy = config;
-  auto object = to_json(schema_of(copy));
-  object["revision"] = revision;
-  return {std::string(kind), object.dump()};
-}
-
+// The settings that the JSON of a key names; `revision` is what this program makes.
 template <HasFields Config>
 Config config_of_feature_key(std::string_view kind, std::string_view parameters, int revision) {
   auto object = nlohmann::ordered_json::parse(parameters, nullptr, /*allow_exceptions=*/false);

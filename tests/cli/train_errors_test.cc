@@ -108,7 +108,8 @@ TEST_F(TrainErrors, ADatasetOfAnotherRate) {
 TEST_F(TrainErrors, ADatasetWithoutTheNeededFeatures) {
   write_plain_dataset("bare", 40000, {kTrain, kValidation, kTest});
   const std::string content =
-      R"({"method":"cepstral","bands":40,"coefficients":16,"delta_frames":9,"tract_normalisation":true,"revision":2})";
+      R"({"method":"cepstral","cepstral":{"bands":40,"coefficients":16,"delta_frames":9,"tract_normalisation":true},)"
+      R"("revision":3})";
   expect_refusal({"--dataset", "bare"}, 3,
                  "data: '" + path_of_dataset("bare") + "' has no content features " + content +
                      "; it has: none. Prepare it with these, or choose in [content] what it has");

@@ -91,6 +91,7 @@ ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& optio
                      .format = std::string(format.name),
                      .high_pass_hz = options.high_pass_hz,
                      .retrieval = {.rate = options.index_rate, .protect = options.protect},
+                     .content_weights = options.content_weights,
                      .synthesis = {.noise_seed = options.noise_seed,
                                    .noise_scale = options.noise_scale,
                                    .chunk_frames = options.chunk_seconds * 100}};

@@ -25,6 +25,7 @@ struct ConvertActionOptions {
   std::filesystem::path index;  // of the voice; empty = none
   double index_rate = 0.3;
   double protect = 0.33;
+  std::string content_weights;  // of the content encoder; empty = looked for in the folder of weights
   bool json = false;
 };
 

@@ -58,7 +58,7 @@ std::vector<Clip> indexed_clips(const Dataset& dataset, const std::string& speak
 at::Tensor frames_of(const Dataset& dataset, const FeatureKey& key, const std::vector<Clip>& clips) {
   std::vector<at::Tensor> parts;
   for (const auto& clip : clips) {
-    const auto features = dataset.features(key, clip);
+    const auto features = dataset.feature_rows(key, clip);
     parts.push_back(at::tensor(features.values, at::kFloat).view({features.n_frames, features.width}));
   }
   return at::cat(parts);

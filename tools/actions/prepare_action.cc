@@ -9,12 +9,16 @@ namespace melisma {
 namespace {
 
 FeatureMaker pitch_maker(const PitchConfig& config) {
-  const auto extract = [config](std::span<const float> wave_16k) {
-    auto f0 = extract_pitch(wave_16k, config, 1);
-    const auto n_frames = std::ssize(f0);
-    return FeatureMatrix{std::move(f0), n_frames, 1};
+  const auto extract = [config](std::span<const std::vector<float>> waves_16k) {
+    std::vector<FeatureMatrix> made;
+    for (const auto& wave : waves_16k) {
+      auto f0 = extract_pitch(wave, config, 1);
+      const auto n_frames = std::ssize(f0);
+      made.push_back({std::move(f0), n_frames, 1});
+    }
+    return made;
   };
-  return {key_of(config), 1, extract, {}};
+  return {key_of(config), 1, 1, extract, {}};
 }
 
 class ContentNormaliser final : public SpeakerNormaliser {
@@ -31,9 +35,15 @@ class ContentNormaliser final : public SpeakerNormaliser {
 };
 
 FeatureMaker content_maker(const ContentConfig& config) {
-  const auto extract = [config](std::span<const float> wave_16k) { return extract_raw_content(wave_16k, config, 1); };
-  return {key_of(config), content_width(config), extract,
-          [config] { return std::make_unique<ContentNormaliser>(config); }};
+  const auto extract = [config](std::span<const std::vector<float>> waves_16k) {
+    const std::vector<std::span<const float>> clips(waves_16k.begin(), waves_16k.end());
+    return extract_raw_content(clips, config, 1);
+  };
+  FeatureMaker maker{key_of(config), content_width(config), content_frames_a_row(config), extract, {}};
+  if (content_is_normalised(config)) {
+    maker.normaliser = [config] { return std::make_unique<ContentNormaliser>(config); };
+  }
+  return maker;
 }
 
 }  // namespace

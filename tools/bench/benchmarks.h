@@ -6,6 +6,7 @@
 
 namespace melisma {
 
+[[nodiscard]] BenchmarkReport bench_features(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
@@ -19,6 +20,7 @@ inline constexpr std::array kBenchmarks{
               bench_pitch},
     Benchmark{"pitch-networks", "RMVPE, CREPE and FCPE per core, against the same networks in Python",
               bench_pitch_networks},
+    Benchmark{"features", "HuBERT content features against transformers' HubertModel", bench_features},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
     Benchmark{"separation", "BSS Eval of four stereo stems against museval's", bench_separation},
 };

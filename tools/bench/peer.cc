@@ -33,10 +33,11 @@ ScratchFolder::~ScratchFolder() {
   fs::remove_all(path_, ignored);
 }
 
-nlohmann::json ask_peer(const std::string& python, std::string_view script, const std::vector<std::string>& arguments) {
-  auto command =
-      fmt::format("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 '{}' '{}/{}'", python,
-                  MELISMA_PEERS_FOLDER, script);
+nlohmann::json ask_peer(const std::string& python, std::string_view script, const std::vector<std::string>& arguments,
+                        int threads) {
+  auto command = fmt::format(
+      "OMP_NUM_THREADS={0} OPENBLAS_NUM_THREADS={0} MKL_NUM_THREADS={0} NUMBA_NUM_THREADS={0} '{1}' '{2}/{3}'", threads,
+      python, MELISMA_PEERS_FOLDER, script);
   for (const auto& argument : arguments) command += fmt::format(" '{}'", argument);
   std::string answer;
   if (auto* pipe = ::popen((command + " 2>/dev/null").c_str(), "r"); pipe != nullptr) {

@@ -38,9 +38,9 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-// The JSON object that `script` (of tools/bench/peers) prints when `python` runs it on one thread; an empty object
-// where the interpreter or a package is missing.
+// The JSON object that `script` (of tools/bench/peers) prints when `python` runs it on `threads` threads; an empty
+// object where the interpreter or a package is missing.
 [[nodiscard]] nlohmann::json ask_peer(const std::string& python, std::string_view script,
-                                      const std::vector<std::string>& arguments);
+                                      const std::vector<std::string>& arguments, int threads = 1);
 
 }  // namespace melisma

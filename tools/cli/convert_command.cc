@@ -30,6 +30,9 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--protect", options->protect,
                  "how much of the index's change consonants and breath take; 0.5 = all of it")
       ->check(CLI::Range(0.0, 0.5));
+  app.add_option("--content-weights", options->content_weights,
+                 "weights of the HuBERT the voice was trained on, if it was; default those of the voice's SHA-256 in "
+                 "the folder of weights");
   app.add_option("--seed", options->noise_seed, "seed of the noise; the same seed gives the same file");
   app.add_option("--noise-scale", options->noise_scale, "spread of the latent noise; 0 = none")
       ->check(CLI::Range(0.0, 2.0));

@@ -88,7 +88,8 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--pitch", arguments->pitch,
                  fmt::format("{}, several as \"median(rmvpe, pyin)\", or none (default pyin)",
                              fmt::join(kPitchMethodNames, ", ")));
-  app.add_option("--content", arguments->content, "cepstral or none (default cepstral)");
+  app.add_option("--content", arguments->content,
+                 fmt::format("{} or none (default cepstral)", fmt::join(kContentMethodNames, ", ")));
   app.add_option("--split", request.split_list, "file of lines 'train|validation|test PATH'");
   add_setting(app, "--seed", "seed", "chooses which recordings are held out (default 0)", *arguments);
   add_setting(app, "--storage", "storage", "int16 or float32 (default int16)", *arguments);

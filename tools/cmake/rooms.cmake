@@ -15,7 +15,7 @@ melisma_library(models/pitch TORCH DEPS base config signal weights layers LINK n
 melisma_library(models/content TORCH DEPS base config weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
-melisma_library(infer/features TORCH DEPS base config audio signal sets weights layers pitch)
+melisma_library(infer/features TORCH DEPS base config audio signal sets weights layers pitch content)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
   DEPS base config audio signal sets weights layers rvc retrieval features quantized)
@@ -34,8 +34,8 @@ melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH
-  DEPS base config audio signal sets weights layers pitch rvc features quantized convert statistics metrics suites prepare
-       engine tasks)
+  DEPS base config audio signal sets weights layers pitch content rvc features quantized convert statistics metrics suites
+       prepare engine tasks)
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH

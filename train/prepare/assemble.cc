@@ -99,7 +99,7 @@ void write_everything(const Assembly& assembly, const PrepareRequest& request, s
       }
     }
     for (const auto& maker : makers) {
-      FeaturePlan features{maker.key, maker.width, {}};
+      FeaturePlan features{maker.key, maker.width, {}, maker.frames_a_row};
       for (const auto& row : assembly.clips) features.frames.push_back(n_feature_frames(row.length, rate));
       writer.begin_features(features);
       FeatureCursor cursor(assembly, maker);
@@ -119,7 +119,7 @@ std::size_t add_missing_features(const Assembly& assembly, const fs::path& path,
     ++n_added;
     FeatureCursor cursor(assembly, maker);
     add_features(
-        path, maker.width, [&](const Clip&) { return cursor.next(); }, maker.key);
+        path, maker.width, [&](const Clip&) { return cursor.next(); }, maker.key, maker.frames_a_row);
   }
   return n_added;
 }

@@ -60,15 +60,16 @@ std::vector<FeatureMatrix> unpacked(const std::string& bytes, std::size_t count,
   return matrices;
 }
 
-// Exactly the frames that a clip of this length has; rounding at 16 kHz may have given one more.
+// Exactly the rows that a clip of this length has; rounding at 16 kHz may have given one more.
 FeatureMatrix fitted(FeatureMatrix made, std::int64_t n_frames, const FeatureMaker& maker) {
+  const auto n_rows = n_feature_rows(n_frames, maker.frames_a_row);
   const bool has_width = maker.normaliser ? made.width > 0 : made.width == maker.width;
-  if (!has_width || made.n_frames < n_frames) {
+  if (!has_width || made.n_frames < n_rows) {
     fail(ErrorKind::internal, "{} features are {} x {}, expected at least {} x {}", maker.key.kind, made.n_frames,
-         made.width, n_frames, maker.width);
+         made.width, n_rows, maker.width);
   }
-  made.n_frames = n_frames;
-  made.values.resize(static_cast<std::size_t>(n_frames * made.width));
+  made.n_frames = n_rows;
+  made.values.resize(static_cast<std::size_t>(n_rows * made.width));
   return made;
 }
 
@@ -82,18 +83,18 @@ struct BlockTask {
 void make_block(const BlockTask& task, std::int64_t sample_rate_hz, WaveStorage storage) {
   const auto& recording = *task.recording;
   const PartReader reader(recording.part_path, recording.part, storage);
-  std::vector<std::vector<FeatureMatrix>> made(task.missing.size());
+  std::vector<std::vector<float>> waves_16k;
+  std::vector<std::int64_t> n_frames;
   const auto [first, last] = clips_of_block(recording, task.block);
   for (auto clip = first; clip < last; ++clip) {
     const auto samples = reader.samples(clip);
-    const auto wave_16k = resample(std::span(samples), sample_rate_hz, kFeatureWaveRateHz);
-    const auto n_frames = n_feature_frames(std::ssize(samples), sample_rate_hz);
-    for (std::size_t m = 0; m < made.size(); ++m) {
-      made[m].push_back(fitted(task.missing[m]->extract(wave_16k), n_frames, *task.missing[m]));
-    }
+    waves_16k.push_back(resample(std::span(samples), sample_rate_hz, kFeatureWaveRateHz));
+    n_frames.push_back(n_feature_frames(std::ssize(samples), sample_rate_hz));
   }
-  for (std::size_t m = 0; m < made.size(); ++m) {
-    write_file_atomically(block_path(recording, task.missing[m]->key, task.block), packed(made[m]));
+  for (const auto* maker : task.missing) {
+    auto made = maker->extract(waves_16k);
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = fitted(std::move(made[i]), n_frames.at(i), *maker);
+    write_file_atomically(block_path(recording, maker->key, task.block), packed(made));
   }
 }
 

@@ -23,9 +23,10 @@ class SpeakerNormaliser {
 struct FeatureMaker {
   FeatureKey key;
   std::int64_t width = 0;
-  // Mono at 16 kHz -> at least n_feature_frames() frames, of `width` unless a normaliser brings them to it. Called from
-  // several threads, one thread each.
-  std::function<FeatureMatrix(std::span<const float> wave_16k)> extract;
+  std::int64_t frames_a_row = 1;  // frames of 10 ms that a row stands for
+  // Clips, mono at 16 kHz -> a matrix each, of at least the rows that n_feature_frames() takes and of `width` unless a
+  // normaliser brings them to it. Called from several threads, one thread each.
+  std::function<std::vector<FeatureMatrix>(std::span<const std::vector<float>> waves_16k)> extract;
   // Empty: features are stored as extracted.
   std::function<std::unique_ptr<SpeakerNormaliser>()> normaliser;
 };

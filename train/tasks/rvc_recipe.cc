@@ -23,11 +23,13 @@ std::string feature_sets_of(const Dataset& dataset, std::string_view kind) {
   return found.empty() ? "none" : fmt::format("{}", fmt::join(found, ", "));
 }
 
-// The key of the features that the settings ask for; where it takes weights that are not at hand, what there is to use.
-FeatureKey pitch_key(const Dataset& dataset, const RvcSettings& settings) {
-  return with_context(fmt::format("looking for [pitch] among the pitch features of '{}': {}", dataset.path().string(),
-                                  feature_sets_of(dataset, "pitch")),
-                      [&] { return key_of(settings.pitch); });
+// The key of the features that a section of the settings asks for; where it takes weights that are not at hand, what
+// there is to use.
+template <class Config>
+FeatureKey key_in(const Dataset& dataset, const Config& config, std::string_view kind) {
+  return with_context(fmt::format("looking for [{0}] among the {0} features of '{1}': {2}", kind,
+                                  dataset.path().string(), feature_sets_of(dataset, kind)),
+                      [&] { return key_of(config); });
 }
 
 void require_features(const Dataset& dataset, const FeatureKey& key) {
@@ -53,8 +55,8 @@ void check_dataset(const Dataset& dataset, const RvcSettings& settings) {
     fail(ErrorKind::config, "'{}' has {} speakers but model.speakers is {}", dataset.path().string(), n_speakers,
          model.speakers);
   }
-  require_features(dataset, key_of(settings.content));
-  require_features(dataset, pitch_key(dataset, settings));
+  require_features(dataset, key_in(dataset, settings.content, "content"));
+  require_features(dataset, key_in(dataset, settings.pitch, "pitch"));
 }
 
 // The discriminator file that belongs to `from`: named by the settings, or lying beside it; empty if there is none.
@@ -84,8 +86,9 @@ std::string millions(std::int64_t n) { return fmt::format("{:.1f} M", static_cas
 
 RvcRecipe::RvcRecipe() { follow(); }
 
-// What is not chosen but follows from other settings.
-void RvcRecipe::follow() { settings_.model.content_channels = content_width(settings_.content); }
+// What is not chosen but follows from other settings; with features of a network, what its weights usually give, until
+// compose() asks the dataset.
+void RvcRecipe::follow() { settings_.model.content_channels = usual_content_width(settings_.content); }
 
 Schema RvcRecipe::schema() {
   auto schema = schema_of(settings_);
@@ -105,7 +108,8 @@ Schema RvcRecipe::schema() {
         }
       }
       follow();
-      if (path == kContentChannels && value.get<std::int64_t>() != settings_.model.content_channels) {
+      const bool is_known = !content_needs_weights(settings_.content);
+      if (path == kContentChannels && is_known && value.get<std::int64_t>() != settings_.model.content_channels) {
         return fmt::format("follows from [content], which has {} channels", settings_.model.content_channels);
       }
       return problem;
@@ -115,10 +119,14 @@ Schema RvcRecipe::schema() {
 }
 
 ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
-  follow();
-  check_config(settings_.model);
   const auto& dataset = *inputs.dataset;
   settings_.pitch = pitch_as_stored(settings_.pitch, dataset.feature_sets());
+  settings_.content = content_as_stored(settings_.content, dataset.feature_sets());
+  follow();
+  if (const auto key = key_in(dataset, settings_.content, "content"); dataset.has_features(key)) {
+    settings_.model.content_channels = dataset.feature_width(key);
+  }
+  check_config(settings_.model);
   check_dataset(dataset, settings_);
   const auto training = dataset.clips_of(Split::train), held_out = dataset.clips_of(Split::validation);
   require_clips(dataset, training, "train");
@@ -135,7 +143,8 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
   facts.emplace_back(
       "model", fmt::format("{}, {} Hz, {} + {} parameters", settings_.preset, model.sample_rate_hz,
                            millions(task->generator().n_parameters()), millions(task->discriminator().n_parameters())));
-  facts.emplace_back("features", fmt::format("content {}, pitch {}", settings_.content.method, settings_.pitch.method));
+  facts.emplace_back("features", fmt::format("content {} ({} columns), pitch {}", settings_.content.method,
+                                             model.content_channels, settings_.pitch.method));
   facts.emplace_back("losses",
                      fmt::format("mel {:g}, kl {:g}, feature {:g}, adversarial {:g}", settings_.losses.mel,
                                  settings_.losses.kl, settings_.losses.feature, settings_.losses.adversarial));

@@ -153,6 +153,36 @@ TEST(Dataset, FeatureSetsLieSideBySide) {
   }
 }
 
+TEST(Dataset, RowsThatStandForSeveralFramesAreReadRepeated) {
+  const TemporaryFolder folder;
+  write_small(folder / "a.h5", small_plan());
+  const auto rows_of = [](const Clip& clip) {
+    const auto n = n_feature_rows(n_feature_frames(clip.length, 40000), 2);
+    FeatureMatrix rows{.values = {}, .n_frames = n, .width = 2};
+    for (std::int64_t i = 0; i < n; ++i) rows.values.insert(rows.values.end(), {static_cast<float>(i), -1.0F});
+    return rows;
+  };
+  add_features(folder / "a.h5", 2, rows_of, kOtherPitch, /*frames_a_row=*/2);
+  const auto dataset = Dataset::open(folder / "a.h5");
+  EXPECT_EQ(dataset.feature_width(kOtherPitch), 2);
+  EXPECT_EQ(dataset.feature_width(kPitch), 1);
+  for (const auto& clip : dataset.clips()) {
+    EXPECT_EQ(dataset.feature_rows(kOtherPitch, clip).values, rows_of(clip).values);
+    const auto frames = dataset.features(kOtherPitch, clip);
+    ASSERT_EQ(frames.n_frames, n_feature_frames(clip.length, 40000));
+    for (std::int64_t t = 0; t < frames.n_frames; ++t) {
+      EXPECT_EQ(frames.values[static_cast<std::size_t>(2 * t)], static_cast<float>(t / 2));
+    }
+  }
+}
+
+TEST(Dataset, MissingRowsAreTheLastOneHeld) {
+  const FeatureMatrix rows{.values = {1, 2, 3, 4}, .n_frames = 2, .width = 2};
+  EXPECT_EQ(repeat_rows(rows, 2, 3).values, (std::vector<float>{1, 2, 1, 2, 3, 4}));
+  EXPECT_EQ(repeat_rows(rows, 1, 4).values, (std::vector<float>{1, 2, 3, 4, 3, 4, 3, 4}));
+  EXPECT_EQ(repeat_rows({.values = {}, .n_frames = 0, .width = 2}, 2, 5).n_frames, 0);
+}
+
 TEST(Dataset, AFailedAdditionLeavesTheFileAsItWas) {
   const TemporaryFolder folder;
   write_small(folder / "a.h5", small_plan());

@@ -132,6 +132,33 @@ TEST(Voice, UntrainedWeightsFollowTheSeed) {
   EXPECT_NE(speak(1), speak(2));
 }
 
+// What a voice of the RVC tools says of its features: nothing but how many columns it takes.
+ModelFile foreign_voice(std::int64_t content_channels) {
+  auto config = rvc_voice_config(small_voice());
+  config.network.content_channels = content_channels;
+  config.content_parameters.clear();
+  ModelFile file = small_voice();
+  file.config = to_canonical_json(config);
+  Synthesizer network(config.network, {.posterior = false});
+  file.weights = network.state_dict();
+  return file;
+}
+
+TEST(Voice, OfTheRvcToolsIsFedWithTheHubertOutputOfItsWidth) {
+  EXPECT_EQ(Voice::load(foreign_voice(768)).content().method, "hubert");
+  EXPECT_EQ(Voice::load(foreign_voice(768)).content().hubert.output, "v2");
+  const auto v1 = Voice::load(foreign_voice(256));
+  EXPECT_EQ(v1.content().hubert.output, "v1");
+  try {
+    (void)extract_content(std::vector<float>(16000), v1.content());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::config);
+    EXPECT_NE(error.message().find("such as ContentVec"), std::string::npos) << error.message();
+  }
+  EXPECT_THROW((void)Voice::load(foreign_voice(100)), Error);
+}
+
 TEST(Voice, SaysWhatDoesNotFit) {
   auto file = small_voice();
   const auto voice = Voice::load(file);

@@ -70,7 +70,7 @@ TEST(Content, NormalisedColumnsHaveMeanZeroAndDeviationOneOverSpokenFrames) {
   };
   double loudest = -1e9;
   for (std::int64_t t = 0; t < raw.n_frames; ++t) loudest = std::max(loudest, at(raw, t, 0));
-  for (std::int64_t column = 0; column <= config.coefficients; ++column) {
+  for (std::int64_t column = 0; column <= config.cepstral.coefficients; ++column) {
     double n = 0, sum = 0, squares = 0;
     for (std::int64_t t = 0; t < raw.n_frames; ++t) {
       if (at(raw, t, 0) < loudest - 4 * std::log(10.0)) continue;
@@ -158,7 +158,7 @@ TEST(VocalTract, DoesNotDependOnTheNumberOfThreads) {
 }
 
 TEST(Content, KeysTellSettingsApartAndGiveThemBack) {
-  const ContentConfig a, b{.coefficients = 12};
+  const ContentConfig a, b{.cepstral = {.coefficients = 12}};
   EXPECT_EQ(key_of(a).kind, "content");
   EXPECT_NE(key_of(a).parameters, key_of(b).parameters);
   EXPECT_EQ(content_config_of(key_of(b).parameters), b);
@@ -166,7 +166,7 @@ TEST(Content, KeysTellSettingsApartAndGiveThemBack) {
 }
 
 TEST(Content, MoreCoefficientsThanBandsAreRefused) {
-  EXPECT_THROW((void)extract_content(std::vector<float>(1600), {.bands = 16, .coefficients = 16}), Error);
+  EXPECT_THROW((void)extract_content(std::vector<float>(1600), {.cepstral = {.bands = 16, .coefficients = 16}}), Error);
 }
 
 }  // namespace

@@ -8,44 +8,18 @@
 
 #include "models/weights/pth_file.h"
 #include "models/weights/safetensors.h"
-#include "tests/support/golden.h"
+#include "tests/support/small_hubert.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace {
 namespace fs = std::filesystem;
+using testing::drawn_hubert;
 using ::testing::HasSubstr;
+using testing::noise_wave;
+using testing::small_hubert_config;
 using testing::TemporaryFolder;
-
-// A network of a few thousand weights.
-HubertConfig small_config() {
-  HubertConfig config;
-  config.conv_channels = std::vector<std::int64_t>(7, 8);
-  config.hidden = 64;
-  config.n_heads = 1;
-  config.n_layers = 2;
-  config.intermediate = 32;
-  config.position_kernel = 16;
-  config.position_groups = 4;
-  config.projection = 16;
-  return config;
-}
-
-std::unique_ptr<Hubert> small_hubert() {
-  auto network = std::make_unique<Hubert>(small_config());
-  auto generator = at::detail::createCPUGenerator(11);
-  network->initialise(generator);
-  network->fold(true);
-  return network;
-}
-
-std::vector<float> noise(std::int64_t n, std::uint32_t seed) {
-  testing::Lcg lcg(seed);
-  std::vector<float> wave(static_cast<std::size_t>(n));
-  for (auto& sample : wave) sample = static_cast<float>(0.3 * lcg.next());
-  return wave;
-}
 
 // fairseq's name of a Hugging Face name, written out by hand rather than by the table under test.
 std::string fairseq_name(std::string name) {
@@ -76,7 +50,7 @@ StateDict renamed(const StateDict& weights, const Rename& rename) {
 }
 
 at::Tensor features_of(const Hubert& network) {
-  const auto wave = noise(8000, 3);
+  const auto wave = noise_wave(8000, 3);
   const std::vector<std::span<const float>> waves{wave};
   return network(waves, {.layer = 2, .projection = true})[0];
 }
@@ -100,13 +74,13 @@ class HubertFiles : public ::testing::Test {
     return "";
   }
   TemporaryFolder folder_;
-  std::unique_ptr<Hubert> network_ = small_hubert();
+  std::unique_ptr<Hubert> network_ = drawn_hubert();
   StateDict weights_ = network_->state_dict();
 };
 
 TEST_F(HubertFiles, ConfigurationFollowsFromTheShapes) {
   const auto read = load_hubert(write("plain.safetensors", weights_));
-  EXPECT_EQ(read->config(), small_config());
+  EXPECT_EQ(read->config(), small_hubert_config());
   EXPECT_TRUE(at::equal(features_of(*read), features_of(*network_)));
 }
 
@@ -237,9 +211,10 @@ TEST_F(HubertFiles, APlaceWithoutWeightsSaysWhatToGive) {
 }
 
 TEST(Hubert, AClipIsTheSameInAnyCompany) {
-  const auto network = small_hubert();
+  const auto network = drawn_hubert();
   std::vector<std::vector<float>> clips;
-  for (const auto n : {400, 16000, 719, 48000, 8001, 240000}) clips.push_back(noise(n, static_cast<std::uint32_t>(n)));
+  for (const auto n : {400, 16000, 719, 48000, 8001, 240000})
+    clips.push_back(noise_wave(n, static_cast<std::uint32_t>(n)));
   std::vector<std::span<const float>> waves(clips.begin(), clips.end());
   const auto together = (*network)(waves, {.layer = 2});
   ASSERT_EQ(together.size(), clips.size());
@@ -254,8 +229,8 @@ TEST(Hubert, AClipIsTheSameInAnyCompany) {
 }
 
 TEST(Hubert, LoudnessDoesNotMatterAndSilenceIsFinite) {
-  const auto network = small_hubert();
-  const auto wave = noise(16000, 5);
+  const auto network = drawn_hubert();
+  const auto wave = noise_wave(16000, 5);
   auto quiet = wave;
   for (auto& sample : quiet) sample *= 0.5F;
   const std::vector<float> silence(16000);
@@ -266,11 +241,11 @@ TEST(Hubert, LoudnessDoesNotMatterAndSilenceIsFinite) {
 }
 
 TEST(Hubert, RefusesLayersAndProjectionsItHasNot) {
-  auto config = small_config();
+  auto config = small_hubert_config();
   config.projection = 0;
   Hubert network(config);
   network.fold(true);
-  const auto wave = noise(1600, 7);
+  const auto wave = noise_wave(1600, 7);
   const std::vector<std::span<const float>> waves{wave};
   EXPECT_THROW((void)network(waves, {.layer = 3}), Error);
   EXPECT_THROW((void)network(waves, {.layer = 1, .projection = true}), Error);

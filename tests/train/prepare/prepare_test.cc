@@ -47,12 +47,16 @@ void write_wave(const fs::path& path, std::vector<float> samples, std::int64_t r
 FeatureMaker power_maker(const std::string& name) {
   return {{"power", "{\"name\":\"" + name + "\"}"},
           2,
-          [](std::span<const float> wave) {
-            FeatureMatrix made{{}, std::ssize(wave) / 160, 2};
-            for (std::int64_t frame = 0; frame < made.n_frames; ++frame) {
-              float power = 0;
-              for (const float x : wave.subspan(static_cast<std::size_t>(frame * 160), 160)) power += x * x;
-              made.values.insert(made.values.end(), {power, static_cast<float>(frame)});
+          1,
+          [](std::span<const std::vector<float>> waves) {
+            std::vector<FeatureMatrix> made;
+            for (const std::span<const float> wave : waves) {
+              made.push_back({{}, std::ssize(wave) / 160, 2});
+              for (std::int64_t frame = 0; frame < made.back().n_frames; ++frame) {
+                float power = 0;
+                for (const float x : wave.subspan(static_cast<std::size_t>(frame * 160), 160)) power += x * x;
+                made.back().values.insert(made.back().values.end(), {power, static_cast<float>(frame)});
+              }
             }
             return made;
           },
