@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 
 #include "data/audio/audio_file.h"
 #include "data/audio/fate.h"
@@ -11,6 +12,7 @@
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 #include "tools/config/config.h"
+#include "train/prepare/ahead.h"
 #include "train/prepare/sample_store.h"
 
 namespace melisma {
@@ -20,7 +22,7 @@ namespace {
 constexpr std::int64_t kBlock = 1 << 16;
 
 // Decodes into `store` at the dataset's rate, filtered; what the samples showed before anything was done to them.
-Assessment decode(const fs::path& recording, const PrepareConfig& config, SampleStore& store) {
+Assessment decode(const fs::path& recording, const PrepareConfig& config, bool is_parallel, SampleStore& store) {
   auto reader = AudioReader::open(recording);
   const auto& info = reader.info();
   FateAssessor assessor(config.fate, info.sample_rate_hz, info.n_channels);
@@ -32,13 +34,16 @@ Assessment decode(const fs::path& recording, const PrepareConfig& config, Sample
     store.append(resampled);
     resampled.clear();
   };
-  while (true) {
-    const auto block = reader.read(kBlock);
-    if (block.n_frames() == 0) break;
+  const auto read_block = [&]() -> std::optional<Waveform> {
+    auto block = reader.read(kBlock);
+    if (block.n_frames() == 0) return std::nullopt;
     assessor.add(block);
-    resampler.push(block.n_channels == 1 ? block.channel(0) : mixed_to_mono(block).channel(0), resampled);
+    return block.n_channels == 1 ? std::move(block) : mixed_to_mono(block);
+  };
+  Ahead<Waveform>::run(is_parallel, read_block, [&](const Waveform& mono) {
+    resampler.push(mono.channel(0), resampled);
     keep();
-  }
+  });
   resampler.finish(resampled);
   keep();
   return assessor.finish();
@@ -71,17 +76,26 @@ struct Cuts {
   Fingerprint fingerprint;
 };
 
-Cuts find_cuts(const SampleStore& store, const LevelledReader& reader, const PrepareConfig& config) {
-  Slicer slicer(config.slicing, config.sample_rate_hz);
-  Fingerprinter fingerprinter(config.sample_rate_hz);
+// Calls `use` with all samples, block by block.
+void read_through(const SampleStore& store, const LevelledReader& reader,
+                  const std::function<void(std::span<const float>)>& use) {
   std::vector<float> block;
   for (std::int64_t at = 0; at < store.size(); at += kBlock) {
     block.resize(static_cast<std::size_t>(std::min(kBlock, store.size() - at)));
     reader.read(at, block);
-    slicer.push(block);
-    fingerprinter.push(block);
+    use(block);
   }
-  return {slicer.finish(), fingerprinter.finish()};
+}
+
+Cuts find_cuts(const SampleStore& store, const LevelledReader& reader, const PrepareConfig& config, bool is_parallel) {
+  auto fingerprint = std::async(is_parallel ? std::launch::async : std::launch::deferred, [&] {
+    Fingerprinter fingerprinter(config.sample_rate_hz);
+    read_through(store, reader, [&](auto block) { fingerprinter.push(block); });
+    return fingerprinter.finish();
+  });
+  Slicer slicer(config.slicing, config.sample_rate_hz);
+  read_through(store, reader, [&](auto block) { slicer.push(block); });
+  return {slicer.finish(), fingerprint.get()};
 }
 
 void drop(Part& part, const std::string& reason, std::int64_t n_samples, std::int64_t rate_hz) {
@@ -90,32 +104,43 @@ void drop(Part& part, const std::string& reason, std::int64_t n_samples, std::in
   dropped.seconds += static_cast<double>(n_samples) / static_cast<double>(rate_hz);
 }
 
-// Writes the clips worth keeping; the others are counted by reason.
-void write_clips(const Cuts& cuts, const LevelledReader& reader, const PrepareConfig& config, Part& part,
-                 PartWriter& writer) {
-  const auto rate = config.sample_rate_hz;
-  const auto shortest = static_cast<std::int64_t>(config.fate.min_seconds * static_cast<double>(rate));
+struct Slice {
+  SampleRange range;
+  std::vector<float> samples;  // empty if it is dropped
+  std::string dropped_for;     // a reason, or empty
+};
+
+// A slice's samples at the level they are stored with, or the reason it is not.
+Slice read_slice(const SampleRange& range, const LevelledReader& reader, const PrepareConfig& config) {
+  const auto shortest = static_cast<std::int64_t>(config.fate.min_seconds * static_cast<double>(config.sample_rate_hz));
+  if (range.length() < shortest) return {range, {}, "too short"};
+  std::vector<float> samples(static_cast<std::size_t>(range.length()));
+  reader.read(range.first, samples);
   const double silent_peak = std::pow(10.0, config.fate.silence_db / 20);
-  ContentHasher sound;
-  std::vector<float> samples;
-  for (const auto& range : cuts.ranges) {
-    if (range.length() < shortest) {
-      drop(part, "too short", range.length(), rate);
-      continue;
-    }
-    samples.resize(static_cast<std::size_t>(range.length()));
-    reader.read(range.first, samples);
-    if (!(peak_of(std::span<const float>(samples)) >= silent_peak)) {
-      drop(part, "silence", range.length(), rate);
-      continue;
-    }
-    if (config.normalise == "post" && normalise_level(std::span(samples)) == Normalised::too_loud) {
-      drop(part, "too loud", range.length(), rate);
-      continue;
-    }
-    part.clips.push_back({range.first, range.length(), writer.add(samples)});
-    sound.add(part.clips.back().hash);
+  if (!(peak_of(std::span<const float>(samples)) >= silent_peak)) return {range, {}, "silence"};
+  if (config.normalise == "post" && normalise_level(std::span(samples)) == Normalised::too_loud) {
+    return {range, {}, "too loud"};
   }
+  return {range, std::move(samples), ""};
+}
+
+// Writes the clips worth keeping; the others are counted by reason.
+void write_clips(const Cuts& cuts, const LevelledReader& reader, const PrepareConfig& config, bool is_parallel,
+                 Part& part, PartWriter& writer) {
+  ContentHasher sound;
+  std::size_t next = 0;
+  const auto make = [&]() -> std::optional<Slice> {
+    if (next == cuts.ranges.size()) return std::nullopt;
+    return read_slice(cuts.ranges[next++], reader, config);
+  };
+  Ahead<Slice>::run(is_parallel, make, [&](const Slice& slice) {
+    if (!slice.dropped_for.empty()) {
+      drop(part, slice.dropped_for, slice.range.length(), config.sample_rate_hz);
+      return;
+    }
+    part.clips.push_back({slice.range.first, slice.range.length(), writer.add(slice.samples)});
+    sound.add(part.clips.back().hash);
+  });
   part.sound_hash = sound.hex();
 }
 
@@ -152,12 +177,12 @@ std::string cutting_parameters(const PrepareConfig& config) {
 }
 
 Part cut_recording(const fs::path& recording, const PrepareConfig& config, const fs::path& part_path,
-                   std::int64_t memory_samples) {
+                   std::int64_t memory_samples, bool is_parallel) {
   Part part;
   SampleStore store(part_path.parent_path(), memory_samples);
   Assessment assessment;
   try {
-    assessment = decode(recording, config, store);
+    assessment = decode(recording, config, is_parallel, store);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     judge(part, Fate::unreadable, error.message());
@@ -169,8 +194,8 @@ Part cut_recording(const fs::path& recording, const PrepareConfig& config, const
     PartWriter writer(temporary, wave_storage_named(config.storage));
     if (part.is_kept) {
       const LevelledReader reader(store, config);
-      auto cuts = find_cuts(store, reader, config);
-      write_clips(cuts, reader, config, part, writer);
+      auto cuts = find_cuts(store, reader, config, is_parallel);
+      write_clips(cuts, reader, config, is_parallel, part, writer);
       part.fingerprint = std::move(cuts.fingerprint);
       judge_what_is_left(config, store.size(), part);
     }

@@ -62,8 +62,8 @@ CutResult cut_all(const PrepareRequest& request, const std::vector<SourceFile>& 
     result.paths[i] = folder / (key + ".part");
     auto found = read_part(result.paths[i]);
     const bool is_reused = found.has_value();
-    result.parts[i] =
-        is_reused ? *std::move(found) : cut_recording(sources[i].path, request.config, result.paths[i], memory);
+    result.parts[i] = is_reused ? *std::move(found)
+                                : cut_recording(sources[i].path, request.config, result.paths[i], memory, threads > 1);
     const std::lock_guard lock(mutex);
     result.n_reused += is_reused ? 1 : 0;
     events.receive(ProgressEvent{

@@ -317,14 +317,14 @@ TEST(Prepare, AListDecidesTheSidesAndItsMistakesStopBeforeAnyWork) {
   EXPECT_EQ(row(report, "bob/0.wav").split, "validation");
 }
 
-TEST(CutRecording, LongRecordingsThatStreamThroughAFileGiveTheSameClips) {
+TEST(CutRecording, LongRecordingsThatStreamThroughAFileOnTwoThreadsGiveTheSameClips) {
   const TemporaryFolder folder;
   write_wave(folder / "a.wav", pseudo_speech(3, 20.0, 16000));
   for (const auto* normalise : {"none", "pre", "post"}) {
     PrepareConfig config;
     config.normalise = normalise;
-    const auto small = cut_recording(folder / "a.wav", config, folder / "small.part", 1000);
-    const auto large = cut_recording(folder / "a.wav", config, folder / "large.part", 1 << 30);
+    const auto small = cut_recording(folder / "a.wav", config, folder / "small.part", 1000, true);
+    const auto large = cut_recording(folder / "a.wav", config, folder / "large.part", 1 << 30, false);
     EXPECT_EQ(read_file(folder / "small.part"), read_file(folder / "large.part"));
     EXPECT_GE(small.clips.size(), 6u);
     const auto again = read_part(folder / "small.part");
@@ -337,7 +337,7 @@ TEST(CutRecording, LongRecordingsThatStreamThroughAFileGiveTheSameClips) {
 TEST(CutRecording, ADamagedPartIsMadeAgain) {
   const TemporaryFolder folder;
   write_wave(folder / "a.wav", pseudo_speech(3, 2.0, 16000));
-  (void)cut_recording(folder / "a.wav", {}, folder / "a.part", 1 << 20);
+  (void)cut_recording(folder / "a.wav", {}, folder / "a.part", 1 << 20, false);
   const auto whole = read_file(folder / "a.part");
   for (const std::size_t cut : {1, 10, 300}) {
     write_file_atomically(folder / "cut.part", std::string_view(whole).substr(0, whole.size() - cut));
