@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kPitchBins = 256, kRelativePositions = 21, kWaveNetKernel = 5, kFlowLayers = 3;
 
-// Adds shapes under names; the tensors are one zero, expanded.
+// Adds shapes under names, in the order of the networks; the tensors are one zero, expanded.
 class ShapeList {
  public:
   explicit ShapeList(bool weight_norm) : weight_norm_(weight_norm) {}
@@ -30,20 +30,23 @@ class ShapeList {
 
   // The same under weight norm; n_bias outputs (a transposed convolution's are its second dimension).
   void normed(const std::string& name, at::IntArrayRef shape, std::int64_t n_bias) {
+    if (!weight_norm_) tensor(name + ".weight", shape);
     tensor(name + ".bias", n_bias);
-    if (!weight_norm_) return tensor(name + ".weight", shape);
+    if (!weight_norm_) return;
     tensor(name + ".weight_g", {shape[0], 1, 1});
     tensor(name + ".weight_v", shape);
   }
 
   // Gated convolutions: `width` channels, `layers` of them.
   void wave_net(const std::string& name, std::int64_t width, std::int64_t layers, std::int64_t speaker) {
-    normed(name + ".cond_layer", {2 * width * layers, speaker, 1}, 2 * width * layers);
     for (std::int64_t i = 0; i < layers; ++i) {
       normed(fmt::format("{}.in_layers.{}", name, i), {2 * width, width, kWaveNetKernel}, 2 * width);
+    }
+    for (std::int64_t i = 0; i < layers; ++i) {
       const auto out = i + 1 < layers ? 2 * width : width;
       normed(fmt::format("{}.res_skip_layers.{}", name, i), {out, width, 1}, out);
     }
+    normed(name + ".cond_layer", {2 * width * layers, speaker, 1}, 2 * width * layers);
   }
 
  private:
@@ -61,14 +64,20 @@ void add_text_encoder(ShapeList& list, const RvcConfig& c) {
       list.tensor(attention + part, {1, kRelativePositions, h / c.n_heads});
     }
     for (const auto* part : {".conv_q", ".conv_k", ".conv_v", ".conv_o"}) list.layer(attention + part, {h, h, 1});
-    for (const auto* norm : {"norm_layers_1", "norm_layers_2"}) {
+  }
+  const auto add_norms = [&](std::string_view norm) {
+    for (std::int64_t i = 0; i < c.n_layers; ++i) {
       list.tensor(fmt::format("enc_p.encoder.{}.{}.gamma", norm, i), h);
       list.tensor(fmt::format("enc_p.encoder.{}.{}.beta", norm, i), h);
     }
+  };
+  add_norms("norm_layers_1");
+  for (std::int64_t i = 0; i < c.n_layers; ++i) {
     const auto forward = fmt::format("enc_p.encoder.ffn_layers.{}", i);
     list.layer(forward + ".conv_1", {c.filter_channels, h, c.kernel_size});
     list.layer(forward + ".conv_2", {h, c.filter_channels, c.kernel_size});
   }
+  add_norms("norm_layers_2");
   list.layer("enc_p.proj", {2 * c.inter_channels, h, 1});
 }
 
@@ -76,25 +85,28 @@ void add_decoder(ShapeList& list, const RvcConfig& c) {
   const auto initial = c.upsample_initial_channels;
   if (c.use_f0) list.layer("dec.m_source.l_linear", {1, 1});
   list.layer("dec.conv_pre", {initial, c.inter_channels, 7});
-  list.layer("dec.cond", {initial, c.speaker_channels, 1});
   const auto n_stages = c.upsample_rates.size(), n_blocks = c.resblock_kernels.size();
-  auto remaining = c.hop;  // samples the output of a stage still becomes
   for (std::size_t stage = 0; stage < n_stages; ++stage) {
-    const auto in = initial >> stage, out = decoder_channels(c, stage);
+    const auto out = decoder_channels(c, stage);
+    list.normed(fmt::format("dec.ups.{}", stage), {initial >> stage, out, c.upsample_kernels[stage]}, out);
+  }
+  auto remaining = c.hop;  // samples the output of a stage still becomes
+  for (std::size_t stage = 0; c.use_f0 && stage < n_stages; ++stage) {
     remaining /= c.upsample_rates[stage];
-    list.normed(fmt::format("dec.ups.{}", stage), {in, out, c.upsample_kernels[stage]}, out);
     const auto kernel = remaining > 1 ? 2 * remaining - remaining % 2 : 1;
-    if (c.use_f0) list.layer(fmt::format("dec.noise_convs.{}", stage), {out, 1, kernel});
-    for (std::size_t block = 0; block < n_blocks; ++block) {
-      for (const auto* half : {"convs1", "convs2"}) {
-        for (std::size_t i = 0; i < c.resblock_dilations.size(); ++i) {
-          list.normed(fmt::format("dec.resblocks.{}.{}.{}", stage * n_blocks + block, half, i),
-                      {out, out, c.resblock_kernels[block]}, out);
-        }
+    list.layer(fmt::format("dec.noise_convs.{}", stage), {decoder_channels(c, stage), 1, kernel});
+  }
+  for (std::size_t block = 0; block < n_stages * n_blocks; ++block) {
+    const auto out = decoder_channels(c, block / n_blocks);
+    for (const auto* half : {"convs1", "convs2"}) {
+      for (std::size_t i = 0; i < c.resblock_dilations.size(); ++i) {
+        list.normed(fmt::format("dec.resblocks.{}.{}.{}", block, half, i),
+                    {out, out, c.resblock_kernels[block % n_blocks]}, out);
       }
     }
   }
   list.layer("dec.conv_post", {1, decoder_channels(c, n_stages - 1), 7}, /*bias=*/false);
+  list.layer("dec.cond", {initial, c.speaker_channels, 1});
 }
 
 // Reads sizes off the tensors of a file.

@@ -6,7 +6,8 @@
 
 namespace melisma {
 
-// The state dict of Synthesizer(config, form) in names and shapes; the tensors hold one number each and need no memory.
+// The state dict of Synthesizer(config, form) in names, shapes and order; the tensors hold one number each and need no
+// memory.
 [[nodiscard]] StateDict rvc_tensor_shapes(const RvcConfig& config, const SynthesizerForm& form);
 
 // The configuration that `weights` (complete or extracted, folded or not) must have been made with. Rates and

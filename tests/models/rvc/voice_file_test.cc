@@ -24,7 +24,7 @@ std::string voice_refusal(const fs::path& path) {
   return melisma::testing::refusal_of(ErrorKind::checkpoint, [&] { (void)read_rvc_voice(path); });
 }
 
-TEST(TensorShapes, AreThoseOfTheNetworkInEveryConfigurationAndForm) {
+TEST(TensorShapes, AreThoseOfTheNetworkInOrderForEveryConfigurationAndForm) {
   for (const auto& row : kRvcConfigs) {
     auto config = row.make();
     config.inter_channels = config.hidden_channels = 8;
@@ -37,8 +37,10 @@ TEST(TensorShapes, AreThoseOfTheNetworkInEveryConfigurationAndForm) {
         for (const bool weight_norm : {true, false}) {
           config.use_f0 = use_f0;
           const SynthesizerForm form{.posterior = posterior, .weight_norm = weight_norm};
-          const auto difference = Synthesizer(config, form).state_dict().difference_to(rvc_tensor_shapes(config, form));
-          EXPECT_TRUE(difference.empty()) << row.name << ": " << difference.summary();
+          const auto network = Synthesizer(config, form).state_dict();
+          const auto shapes = rvc_tensor_shapes(config, form);
+          EXPECT_TRUE(network.difference_to(shapes).empty()) << row.name << network.difference_to(shapes).summary();
+          for (std::size_t i = 0; i < network.size(); ++i) EXPECT_EQ(shapes.items()[i].first, network.items()[i].first);
         }
       }
     }

@@ -1,0 +1,199 @@
+#include "models/rvc/training_file.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <regex>
+
+#include "models/rvc/discriminator.h"
+#include "models/rvc/tensor_shapes.h"
+#include "models/rvc/voice_file.h"
+#include "models/weights/pth_file.h"
+#include "models/weights/pth_model.h"
+#include "tools/base/error.h"
+
+namespace melisma {
+namespace training_file_detail {
+namespace {
+
+std::vector<std::string> names_of(const StateDict& dict) {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : dict) names.push_back(name);
+  return names;
+}
+
+// Where a tensor of D stands: sub-discriminator, layer (conv_post last), then bias, norm, direction.
+std::array<std::int64_t, 3> place_in_discriminator(const std::string& name) {
+  static const std::regex pattern(
+      R"(discriminators\.(\d{1,4})\.(?:convs\.(\d{1,4})|conv_post)\.(bias|weight_g|weight_v))");
+  std::smatch match;
+  if (!std::regex_match(name, match, pattern)) {
+    fail(ErrorKind::checkpoint, "'{}' is no tensor of an RVC discriminator (D file)", name);
+  }
+  constexpr std::int64_t kPost = 10000;
+  const auto part = match[3].str();
+  return {std::stoll(match[1]), match[2].matched ? std::stoll(match[2]) : kPost,
+          part == "bias"       ? 0
+          : part == "weight_g" ? 1
+                               : 2};
+}
+
+bool is_in_order(const StateDict& weights, const StateDict& order) { return names_of(weights) == names_of(order); }
+
+// In whose order G's moments are.
+RvcTool order_of(const TorchAdam& adam, const StateDict& weights, const RvcConfig& config) {
+  const auto applio = rvc_generator_parameters(config, RvcTool::applio);
+  const auto webui = rvc_generator_parameters(config, RvcTool::webui);
+  const auto against_applio = misfit(adam, applio), against_webui = misfit(adam, webui);
+  if (!against_applio.empty() && !against_webui.empty()) {
+    fail(ErrorKind::checkpoint,
+         "its optimizer's state is neither in Applio's order of parameters ({}) nor in RVC-WebUI's ({})",
+         against_applio, against_webui);
+  }
+  if (against_applio.empty() != against_webui.empty()) return against_applio.empty() ? RvcTool::applio : RvcTool::webui;
+  if (is_in_order(weights, applio) || !adam.has_moments()) return RvcTool::applio;
+  if (is_in_order(weights, webui)) return RvcTool::webui;
+  fail(ErrorKind::checkpoint,
+       "its optimizer's state could be in Applio's or in RVC-WebUI's order of parameters, and its weights are in "
+       "neither; take the file as the tool wrote it");
+}
+
+void check_all_finite(const StateDict& tensors) {
+  for (const auto& [name, tensor] : tensors) check_finite(name, tensor);
+}
+
+// The optimizer of a checkpoint, or nothing where the file has none (a pretrained base).
+std::optional<TorchAdam> adam_in(const PickleValue& root) {
+  const auto* optimizer = root.find("optimizer");
+  if (optimizer == nullptr || optimizer->is_none()) return std::nullopt;
+  return torch_adam_of(*optimizer);
+}
+
+// `parameters` in the order in which the moments are numbered.
+void take_moments(RvcTrainingFile& file, const std::optional<TorchAdam>& adam, const StateDict& parameters) {
+  TorchAdam fresh;
+  fresh.parameters.resize(parameters.size());
+  file.moments = moments_by_name(adam ? *adam : fresh, parameters);
+  file.has_moments = adam && adam->has_moments();
+  if (adam) file.optimizer = adam->settings;
+  check_all_finite(file.moments);
+}
+
+PickleValue read_root(const std::filesystem::path& path) {
+  if (!looks_like_pth(path)) {
+    fail(ErrorKind::checkpoint,
+         "'{}' is no PyTorch file; a training checkpoint of the RVC tools (G_*.pth, D_*.pth) is "
+         "expected",
+         path.string());
+  }
+  return read_pth(path);
+}
+
+}  // namespace
+}  // namespace training_file_detail
+
+std::string_view name_of(RvcTool tool) { return tool == RvcTool::applio ? "Applio" : "RVC-WebUI"; }
+
+StateDict rvc_generator_parameters(const RvcConfig& config, RvcTool tool) {
+  const auto applio = rvc_tensor_shapes(config, {});
+  if (tool == RvcTool::applio) return applio;
+  // RVC-WebUI registers the convolutions of the source before the rest of the decoder.
+  StateDict webui;
+  const auto is_source = [](const std::string& name) { return name.starts_with("dec.noise_convs."); };
+  for (const auto& [name, tensor] : applio) {
+    if (name == "dec.conv_pre.weight") {
+      for (const auto& [other, shape] : applio) {
+        if (is_source(other)) webui.add(other, shape);
+      }
+    }
+    if (!is_source(name)) webui.add(name, tensor);
+  }
+  return webui;
+}
+
+StateDict in_discriminator_order(const StateDict& weights) {
+  auto items = weights.items();
+  std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) {
+    return training_file_detail::place_in_discriminator(a.first) <
+           training_file_detail::place_in_discriminator(b.first);
+  });
+  StateDict ordered;
+  for (auto& [name, tensor] : items) ordered.add(name, tensor);
+  return ordered;
+}
+
+RvcDiscriminatorConfig rvc_discriminator_of_shapes(const StateDict& weights) {
+  const auto inner = [&](const char* name) { return weights.contains(name) ? weights.at(name).size(0) : 1; };
+  RvcDiscriminatorConfig config;
+  config.scale_divisor =
+      std::max<std::int64_t>(1, 1024 / std::max<std::int64_t>(1, inner("discriminators.0.convs.5.bias")));
+  config.period_divisor =
+      std::max<std::int64_t>(1, 1024 / std::max<std::int64_t>(1, inner("discriminators.1.convs.4.bias")));
+  const auto is_spectral = weights.contains("discriminators.6.convs.1.weight_v") &&
+                           weights.at("discriminators.6.convs.1.weight_v").size(-1) > 1;
+  config.version = is_spectral ? "v3" : weights.contains("discriminators.7.conv_post.bias") ? "v2" : "v1";
+  const auto difference = Discriminator(config).state_dict().difference_to(weights);
+  if (!difference.empty()) {
+    fail(ErrorKind::checkpoint, "it is none of the discriminators of the RVC tools: compared with {}, {}",
+         config.version, difference.summary());
+  }
+  return config;
+}
+
+RvcTrainingFile read_rvc_generator(const std::filesystem::path& path) {
+  using namespace training_file_detail;
+  const auto root = read_root(path);
+  return with_context(fmt::format("reading the checkpoint '{}'", path.string()), [&] {
+    RvcTrainingFile file{.model = as_rvc_voice(model_from_pth(root)), .moments = {}, .optimizer = {}};
+    const auto config = rvc_voice_config(file.model).network;
+    const auto difference = rvc_tensor_shapes(config, {}).difference_to(file.model.weights);
+    if (!difference.empty()) {
+      fail(ErrorKind::checkpoint, "it is no training checkpoint but an extracted voice: {}", difference.summary());
+    }
+    check_all_finite(file.model.weights);
+    const auto adam = adam_in(root);
+    if (adam) file.order = order_of(*adam, file.model.weights, config);
+    take_moments(file, adam, rvc_generator_parameters(config, file.order));
+    return file;
+  });
+}
+
+RvcTrainingFile read_rvc_discriminator(const std::filesystem::path& path) {
+  using namespace training_file_detail;
+  const auto root = read_root(path);
+  return with_context(fmt::format("reading the checkpoint '{}'", path.string()), [&] {
+    RvcTrainingFile file{.model = model_from_pth(root), .moments = {}, .optimizer = {}};
+    file.model.weights = in_discriminator_order(file.model.weights);
+    (void)rvc_discriminator_of_shapes(file.model.weights);
+    check_all_finite(file.model.weights);
+    take_moments(file, adam_in(root), file.model.weights);
+    return file;
+  });
+}
+
+PickleValue rvc_training_value(const RvcTrainingFile& file, const std::vector<std::string>& parameters, RvcTool tool) {
+  auto weights = std::make_shared<PickleDict>();
+  weights->is_ordered = true;
+  for (const auto& name : parameters) weights->set(name, file.model.weights.at(name).detach());
+  auto root = std::make_shared<PickleDict>();
+  root->set("model", std::move(weights));
+  root->set("iteration", std::max<std::int64_t>(file.model.epoch, 0));
+  root->set("optimizer", torch_adam_value(file.moments, parameters, file.optimizer));
+  root->set("learning_rate", file.optimizer.initial_lr.value_or(file.optimizer.lr));
+  if (tool == RvcTool::applio) root->set("scaler", std::make_shared<PickleDict>());
+  return root;
+}
+
+void write_rvc_generator(const std::filesystem::path& path, const RvcTrainingFile& file, RvcTool tool) {
+  const auto order = rvc_generator_parameters(rvc_voice_config(file.model).network, tool);
+  write_pth(path, rvc_training_value(file, training_file_detail::names_of(order), tool));
+}
+
+void write_rvc_discriminator(const std::filesystem::path& path, const RvcTrainingFile& file, RvcTool tool) {
+  const auto order = in_discriminator_order(file.model.weights);
+  write_pth(path, rvc_training_value(file, training_file_detail::names_of(order), tool));
+}
+
+}  // namespace melisma
