@@ -16,23 +16,8 @@ namespace {
 constexpr std::int64_t kEncoderWindowFrames = 3000;  // 30 s: what the text encoder attends over at once
 constexpr std::int64_t kEncoderOverlapFrames = 300;
 
-// How many frames to each side the flow and the decoder see: 24 for the flow's four couplings of three layers with
-// kernel 5, then each decoder stage's residual blocks (widest kernel, three dilated and three plain convolutions) at
-// its own rate.
-std::int64_t context_frames(const RvcConfig& config) {
-  double frames = 24 + 3;
-  double rate = 1;
-  const auto kernel = *std::max_element(config.resblock_kernels.begin(), config.resblock_kernels.end());
-  double dilated = 0;
-  for (const auto dilation : config.resblock_dilations) dilated += static_cast<double>(dilation) + 1;
-  for (std::size_t stage = 0; stage < config.upsample_rates.size(); ++stage) {
-    frames +=
-        static_cast<double>(config.upsample_kernels[stage]) / static_cast<double>(config.upsample_rates[stage]) / rate;
-    rate *= static_cast<double>(config.upsample_rates[stage]);
-    frames += static_cast<double>(kernel - 1) / 2 * dilated / rate;
-  }
-  return static_cast<std::int64_t>(std::ceil(frames)) + 2;
-}
+// How many frames to each side the flow sees: four couplings of three layers with kernel 5.
+constexpr std::int64_t kFlowContextFrames = 24;
 
 // Weights of a window's frames where it meets its neighbours: a linear fade over the overlap on each inner side.
 at::Tensor window_weights(const std::vector<FrameRange>& windows, std::size_t i) {
@@ -87,10 +72,23 @@ struct Voice::State {
     return all;
   }
 
-  // Phase of the sine source before each frame, in cycles [1, T] double.
-  [[nodiscard]] at::Tensor cycles_before(const at::Tensor& f0) const {
-    const auto after = network->decoder().source().cycles_after(f0);
-    return at::cat({at::zeros({1, 1}, at::kDouble), after.narrow(1, 0, after.size(1) - 1)}, 1);
+  // Of samples first .. first + count - 1.
+  [[nodiscard]] SourceNoise source_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) const {
+    const auto sines = vocoder_of(network->config()).sines;
+    SourceNoise noise{positional_normal(seed, "source", sines, first, count).transpose(0, 1).unsqueeze(0), {}};
+    if (sines > 1) {
+      auto generator = at::detail::createCPUGenerator(seed_of(seed, "phases"));
+      noise.phases = at::rand({1, sines}, generator, at::kFloat);
+    }
+    return noise;
+  }
+
+  // Of frames first .. first + count - 1, whatever the rate of the layer.
+  [[nodiscard]] static LayerNoise layer_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) {
+    return [=](std::int64_t call, at::IntArrayRef shape) {
+      const auto rate = shape[2] / count;
+      return positional_normal(seed, fmt::format("layer {}", call), shape[1], first * rate, shape[2]).unsqueeze(0);
+    };
   }
 
   // Audio of chunk.keep, [keep.length() * hop].
@@ -107,13 +105,12 @@ struct Voice::State {
     z = network->flow().reverse(z, mask, speaker);
     at::Tensor source;
     if (network->config().use_f0) {
-      at::Tensor noise;
-      if (options.source_noise) {
-        noise = positional_normal(options.noise_seed, "source", 1, first * hop, count * hop).view({1, count * hop, 1});
-      }
-      source = network->decoder().source()(f0.narrow(1, first, count), noise, cycles.select(1, first));
+      const auto noise =
+          options.source_noise ? source_noise(options.noise_seed, first * hop, count * hop) : SourceNoise{};
+      source = network->decoder().source()(f0.narrow(1, first, count), noise, cycles.narrow(1, first, count));
     }
-    const auto wave = network->decoder()(z, speaker, source).view({-1});
+    const auto layers = options.source_noise ? layer_noise(options.noise_seed, first, count) : LayerNoise{};
+    const auto wave = network->decoder()(z, speaker, source, layers).view({-1});
     return wave.narrow(0, (chunk.keep.first - first) * hop, chunk.keep.length() * hop).contiguous();
   }
 };
@@ -178,9 +175,10 @@ void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_h
   const auto coarse = at::from_blob(const_cast<std::int64_t*>(bins.data()), {1, total}, at::kLong);
   const auto vector = state_->network->speaker_vector(at::full({1}, speaker, at::kLong));
   const auto prior = state_->encode(features, coarse);
-  const auto cycles = state_->network->config().use_f0 ? state_->cycles_before(f0) : at::Tensor();
-  for (const auto& chunk :
-       chunks_with_context(total, options.chunk_frames, context_frames(state_->network->config()))) {
+  const auto& network = *state_->network;
+  const auto cycles = network.config().use_f0 ? network.decoder().source().cycles_before(f0) : at::Tensor();
+  const auto context = kFlowContextFrames + network.decoder().context_frames();
+  for (const auto& chunk : chunks_with_context(total, options.chunk_frames, context)) {
     const auto wave = state_->decode(chunk, prior, f0, cycles, vector, options);
     take({wave.const_data_ptr<float>(), static_cast<std::size_t>(wave.numel())});
   }

@@ -17,7 +17,7 @@ namespace melisma {
 struct SynthesisOptions {
   std::uint64_t noise_seed = 0;     // noise is a function of (seed, absolute position): chunking does not change it
   double noise_scale = 0.66666;     // standard deviation of the prior sample; 0 = no randomness in the latent
-  bool source_noise = true;         // the harmonic source's own noise
+  bool source_noise = true;         // the decoder's own: of the harmonic source, and of layers that add some
   std::int64_t chunk_frames = 600;  // frames decoded at a time; bounds memory, does not change the result
 };
 

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "tools/base/error.h"
+#include "tools/base/table.h"
 
 namespace melisma {
 namespace {
@@ -41,6 +42,8 @@ RvcConfig rvc_v2_32k() { return rvc_sized(kAt32k, 768, {10, 8, 2, 2}, {20, 16, 4
 RvcConfig rvc_v2_40k() { return rvc_sized(kAt40k, 768, {10, 10, 2, 2}, {16, 16, 4, 4}); }
 RvcConfig rvc_v2_48k() { return rvc_sized(kAt48kV2, 768, {12, 10, 2, 2}, {24, 20, 4, 4}); }
 
+const RvcVocoder& vocoder_of(const RvcConfig& config) { return find_row(kRvcVocoders, config.vocoder, "vocoder"); }
+
 std::int64_t decoder_channels(const RvcConfig& config, std::size_t stage) {
   return config.upsample_initial_channels >> (stage + 1);
 }
@@ -64,6 +67,14 @@ void check_config(const RvcConfig& config) {
   if (rates.empty() || decoder_channels(config, rates.size() - 1) < 1) {
     fail(ErrorKind::config, "upsample_initial_channels = {} is halved to nothing by {} stages",
          config.upsample_initial_channels, rates.size());
+  }
+  if (vocoder_of(config).name != "hifigan" && !config.use_f0) {
+    fail(ErrorKind::config, "the vocoder '{}' needs a pitch curve: use_f0 cannot be false", config.vocoder);
+  }
+  // RefineGAN's pyramid has half the width at the frame rate, and halves it towards the audio rate.
+  if (config.vocoder == "refinegan" && config.upsample_initial_channels % (2 << rates.size()) != 0) {
+    fail(ErrorKind::config, "upsample_initial_channels = {} is not a multiple of {}, as refinegan with {} stages needs",
+         config.upsample_initial_channels, 2 << rates.size(), rates.size());
   }
   if (config.hop * 100 != config.sample_rate_hz) {
     fail(ErrorKind::config, "hop = {} at {} Hz is not 100 frames a second; features have 100", config.hop,

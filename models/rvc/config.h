@@ -14,6 +14,20 @@ namespace melisma {
 
 inline constexpr std::array<std::string_view, 3> kRvcDiscriminators{"v1", "v2", "v3"};
 
+// A decoder that turns the latent into audio. Voices of one cannot be loaded into another.
+struct RvcVocoder {
+  std::string_view name;       // in our settings
+  std::string_view tool_name;  // in Applio's files
+  std::int64_t sines;          // of f0 and its multiples in the source
+};
+inline constexpr std::array<RvcVocoder, 3> kRvcVocoders{{
+    {"hifigan", "HiFi-GAN", 1},
+    {"mrf", "MRF HiFi-GAN", 9},
+    {"refinegan", "RefineGAN", 1},
+}};
+inline constexpr std::array<std::string_view, 3> kRvcVocoderNames{kRvcVocoders[0].name, kRvcVocoders[1].name,
+                                                                  kRvcVocoders[2].name};
+
 // Which sub-discriminators judge the audio, and how wide they are.
 struct RvcDiscriminatorConfig {
   std::string version = "v2";
@@ -44,6 +58,7 @@ struct RvcConfig {
   std::int64_t content_channels = 768;
   bool use_f0 = true;
   std::int64_t speakers = 109;
+  std::string vocoder = "hifigan";
   // Widths and depths.
   std::int64_t inter_channels = 192, hidden_channels = 192, filter_channels = 768;
   std::int64_t n_heads = 2, n_layers = 6, kernel_size = 3;
@@ -76,6 +91,10 @@ struct RvcConfig {
             .range(1, 8192),
         field("use_f0", &C::use_f0, "the voice follows a pitch curve (needed for singing)"),
         field("speakers", &C::speakers, "rows of the speaker table").range(1, 100000),
+        field("vocoder", &C::vocoder,
+              "the decoder: hifigan as in most voices; mrf the same with nine sines; refinegan a pyramid of the "
+              "source, trained with discriminator v3")
+            .choices(kRvcVocoderNames),
         field("inter_channels", &C::inter_channels, "width of the latent, even").range(2, 4096),
         field("hidden_channels", &C::hidden_channels, "width inside encoders and flow").range(1, 4096),
         field("filter_channels", &C::filter_channels, "width inside the text encoder's feed-forward layers")
@@ -99,6 +118,8 @@ struct RvcConfig {
 
 // Throws Error(config) naming the first settings that contradict each other.
 void check_config(const RvcConfig& config);
+// The row of config.vocoder.
+[[nodiscard]] const RvcVocoder& vocoder_of(const RvcConfig& config);
 // The decoder's width after stage `stage` (0-based).
 [[nodiscard]] std::int64_t decoder_channels(const RvcConfig& config, std::size_t stage);
 

@@ -1,57 +1,60 @@
-// The synthesizer's decoder: a sine source that follows f0, and a HiFi-GAN generator that it excites.
+// The synthesizer's decoder: audio from the latent, excited by a source that follows f0. One class a vocoder.
 #pragma once
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "models/layers/layers.h"
 #include "models/rvc/config.h"
+#include "models/rvc/source.h"
 
 namespace melisma {
 
-// Sine of f0 at audio rate plus noise, the excitation of voiced sound; no harmonics above the first.
-class SourceModule final : public Module {
+// Normal numbers [B, C, N] for the `call`-th layer (0, 1, ...) that asks for noise in one pass of a decoder.
+using LayerNoise = std::function<at::Tensor(std::int64_t call, at::IntArrayRef shape)>;
+
+class Decoder : public Module {
  public:
-  SourceModule(std::int64_t sample_rate_hz, std::int64_t hop);
-  // f0_hz [B, T], 0 = unvoiced; noise [B, T hop, 1] normal, undefined = none; start_cycles [B] double, the phase of the
-  // first sample before its own increment in cycles, undefined = 0. -> [B, 1, T hop]
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& f0_hz, const at::Tensor& noise,
-                                      const at::Tensor& start_cycles = {}) const;
-  // sin(phase) with the phase summed in double (Applio's per-frame sums and WebUI's interpolation both stay within 4e-6
-  // of it), [B, T hop]; not yet scaled or masked.
-  [[nodiscard]] at::Tensor sine(const at::Tensor& f0_hz, const at::Tensor& start_cycles = {}) const;
-  // The phase in cycles after each frame, [B, T] double in [0, 1): what a later piece starts from.
-  [[nodiscard]] at::Tensor cycles_after(const at::Tensor& f0_hz, const at::Tensor& start_cycles = {}) const;
+  // z [B, inter, T], speaker [B, S, 1], source [B, 1, T hop] from source(), undefined without f0; noise of the layers
+  // that add some (refinegan), empty = none -> [B, 1, T hop]
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& z, const at::Tensor& speaker, const at::Tensor& source,
+                                      const LayerNoise& noise = {}) const {
+    return decode(z, speaker, source, noise);
+  }
+  // Throws Error(internal) without f0.
+  [[nodiscard]] const SourceModule& source() const;
+  // Latent and source further than this many frames from a sample do not reach it.
+  [[nodiscard]] virtual std::int64_t context_frames() const = 0;
+
+ protected:
+  Owned<SourceModule> source_;
 
  private:
-  std::int64_t sample_rate_hz_, hop_;
-  Owned<Linear> merge_;
+  [[nodiscard]] virtual at::Tensor decode(const at::Tensor& z, const at::Tensor& speaker, const at::Tensor& source,
+                                          const LayerNoise& noise) const = 0;
 };
 
-// x + three pairs of dilated convolutions, each pair with a residual (HiFi-GAN's first kind).
+// The decoder that config.vocoder names. Names, order and shapes of the parameters are those of the RVC tools' "dec.".
+[[nodiscard]] Owned<Decoder> make_decoder(const RvcConfig& config, bool weight_norm);
+
+// Leaky ReLU, convolution, leaky ReLU, convolution, residual: three times, the first ones dilated (HiFi-GAN's first
+// kind).
+struct ResidualBlockOptions {
+  bool weight_norm = true;
+  double slope = 0.1;
+  bool is_paired = false;  // named "layers.i.conv1", "layers.i.conv2" (MRF); otherwise "convs1.i" and "convs2.i"
+};
 class ResidualBlock final : public Module {
  public:
   ResidualBlock(std::int64_t channels, std::int64_t kernel, const std::vector<std::int64_t>& dilations,
-                bool weight_norm);
+                const ResidualBlockOptions& options = {});
   [[nodiscard]] at::Tensor operator()(at::Tensor x) const;  // [B, C, N] -> [B, C, N]
+  // Samples to each side that reach one.
+  [[nodiscard]] static std::int64_t reach(std::int64_t kernel, const std::vector<std::int64_t>& dilations);
 
  private:
+  double slope_;
   std::vector<Owned<Conv1d>> dilated_, plain_;
-};
-
-// Latent frames to audio. With f0 every stage adds the source brought to its rate; without, it is a plain HiFi-GAN.
-class Generator final : public Module {
- public:
-  Generator(const RvcConfig& config, bool weight_norm);
-  // z [B, inter, T], speaker [B, S, 1], source [B, 1, T hop] (undefined without f0) -> [B, 1, T hop] in (-1, 1)
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& z, const at::Tensor& speaker, const at::Tensor& source) const;
-  // Throws Error(internal) without f0.
-  [[nodiscard]] const SourceModule& source() const;
-
- private:
-  Owned<SourceModule> source_;
-  Owned<Conv1d> pre_, condition_, post_;
-  std::vector<Owned<ConvTranspose1d>> up_;
-  std::vector<Owned<Conv1d>> from_source_;
-  std::vector<Owned<ResidualBlock>> blocks_;  // stages x kernels
 };
 
 }  // namespace melisma

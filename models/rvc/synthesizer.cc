@@ -22,13 +22,20 @@ TrainingNoise draw_training_noise(const RvcConfig& config, std::int64_t batch, s
   TrainingNoise noise;
   noise.posterior = at::randn({batch, config.inter_channels, frames}, generator, floats);
   noise.slice = at::rand({batch}, generator, floats);
-  if (config.use_f0) noise.source = at::randn({batch, config.segment_samples(), 1}, generator, floats);
+  if (!config.use_f0) return noise;
+  const auto sines = vocoder_of(config).sines;
+  noise.source = at::randn({batch, config.segment_samples(), sines}, generator, floats);
+  if (sines > 1) noise.phases = at::rand({batch, sines}, generator, floats);
+  noise.layers = [generator, floats](std::int64_t, at::IntArrayRef shape) {
+    return at::randn(shape, generator, floats);
+  };
   return noise;
 }
 
 Synthesizer::Synthesizer(const RvcConfig& config, const SynthesizerForm& form) : config_(config) {
   text_ = make_child<TextEncoder>("enc_p", config);
-  decoder_ = make_child<Generator>("dec", config, form.weight_norm);
+  decoder_ = make_decoder(config, form.weight_norm);
+  child("dec", static_cast<Module&>(*decoder_));
   if (form.posterior) posterior_ = make_child<PosteriorEncoder>("enc_q", config, form.weight_norm);
   flow_ = make_child<Flow>("flow", config, form.weight_norm);
   speaker_ = make_child<Embedding>("emb_g", config.speakers, config.speaker_channels);
@@ -52,9 +59,9 @@ TrainingOutput Synthesizer::forward(const RvcInput& input, const at::Tensor& spe
   at::Tensor source;
   if (config_.use_f0) {
     const auto f0 = slice_rows(input.f0_hz.unsqueeze(1), out.slice_starts, segment).squeeze(1);
-    source = decoder_->source()(f0, noise.source);
+    source = decoder_->source()(f0, {noise.source, noise.phases});
   }
-  out.wave = (*decoder_)(slice_rows(out.z, out.slice_starts, segment), speaker, source);
+  out.wave = (*decoder_)(slice_rows(out.z, out.slice_starts, segment), speaker, source, noise.layers);
   return out;
 }
 
@@ -69,7 +76,7 @@ InferenceOutput Synthesizer::infer(const RvcInput& input, const at::Tensor& prio
   out.z_prior = out.z_prior * out.mask;
   out.z = flow_->reverse(out.z_prior, out.mask, speaker);
   at::Tensor source;
-  if (config_.use_f0) source = decoder_->source()(input.f0_hz, source_noise);
+  if (config_.use_f0) source = decoder_->source()(input.f0_hz, {source_noise, {}});
   out.wave = (*decoder_)(out.z * out.mask, speaker, source);
   return out;
 }

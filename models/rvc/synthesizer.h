@@ -18,10 +18,12 @@ struct RvcInput {
 struct TrainingNoise {
   at::Tensor posterior;  // [B, inter, T] normal
   at::Tensor slice;      // [B] uniform in [0, 1): where the decoded segment starts
-  at::Tensor source;     // [B, segment_frames hop, 1] normal; undefined without f0
+  at::Tensor source;     // [B, segment_frames hop, sines] normal; undefined without f0
+  at::Tensor phases;     // [B, sines] uniform in [0, 1); undefined for a source of one sine
+  LayerNoise layers;     // of vocoders whose layers add noise
 };
 
-// Draws the three in this order from `generator`.
+// Draws them in this order from `generator`, which the layers' noise keeps drawing from.
 [[nodiscard]] TrainingNoise draw_training_noise(const RvcConfig& config, std::int64_t batch, std::int64_t frames,
                                                 at::Generator& generator);
 
@@ -57,7 +59,7 @@ class Synthesizer final : public Module {
   [[nodiscard]] TrainingOutput forward(const RvcInput& input, const at::Tensor& spectrum,
                                        const TrainingNoise& noise) const;
 
-  // prior_noise [B, inter, T] and source_noise [B, T hop, 1]: normal; undefined = none.
+  // prior_noise [B, inter, T] and source_noise [B, T hop, sines]: normal; undefined = none. Layers add none.
   [[nodiscard]] InferenceOutput infer(const RvcInput& input, const at::Tensor& prior_noise,
                                       const at::Tensor& source_noise, double noise_scale = 0.66666) const;
 
@@ -68,12 +70,12 @@ class Synthesizer final : public Module {
     return (*text_)(content, coarse_pitch, mask);
   }
   [[nodiscard]] const Flow& flow() const { return *flow_; }
-  [[nodiscard]] const Generator& decoder() const { return *decoder_; }
+  [[nodiscard]] const Decoder& decoder() const { return *decoder_; }
 
  private:
   RvcConfig config_;
   Owned<TextEncoder> text_;
-  Owned<Generator> decoder_;
+  Owned<Decoder> decoder_;
   Owned<PosteriorEncoder> posterior_;
   Owned<Flow> flow_;
   Owned<Embedding> speaker_;

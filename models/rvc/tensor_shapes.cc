@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <string>
 
 #include "tools/base/error.h"
@@ -28,13 +29,18 @@ class ShapeList {
     if (bias) tensor(name + ".bias", shape.front());
   }
 
-  // The same under weight norm; n_bias outputs (a transposed convolution's are its second dimension).
+  // The same under weight norm; n_bias outputs (a transposed convolution's are its second dimension), 0 = no bias.
   void normed(const std::string& name, at::IntArrayRef shape, std::int64_t n_bias) {
     if (!weight_norm_) tensor(name + ".weight", shape);
-    tensor(name + ".bias", n_bias);
+    if (n_bias > 0) tensor(name + ".bias", n_bias);
     if (!weight_norm_) return;
     tensor(name + ".weight_g", {shape[0], 1, 1});
     tensor(name + ".weight_v", shape);
+  }
+
+  // normed() or layer().
+  void normed_if(bool is_normed, const std::string& name, at::IntArrayRef shape, std::int64_t n_bias) {
+    is_normed ? normed(name, shape, n_bias) : layer(name, shape, n_bias > 0);
   }
 
   // Gated convolutions: `width` channels, `layers` of them.
@@ -81,14 +87,34 @@ void add_text_encoder(ShapeList& list, const RvcConfig& c) {
   list.layer("enc_p.proj", {2 * c.inter_channels, h, 1});
 }
 
-void add_decoder(ShapeList& list, const RvcConfig& c) {
+void add_residual_block(ShapeList& list, const std::string& name, std::int64_t channels, std::int64_t kernel,
+                        const RvcConfig& c) {
+  const auto n = c.resblock_dilations.size();
+  for (std::size_t i = 0; i < 2 * n; ++i) {
+    list.normed(c.vocoder == "mrf" ? fmt::format("{}.layers.{}.conv{}", name, i / 2, i % 2 + 1)
+                                   : fmt::format("{}.convs{}.{}", name, i / n + 1, i % n),
+                {channels, channels, kernel}, channels);
+  }
+}
+
+// What the parts of "hifigan" and "mrf" are called.
+std::string up_name(bool is_mrf, std::size_t stage) {
+  return fmt::format("dec.{}.{}", is_mrf ? "upsamples" : "ups", stage);
+}
+std::string block_name(bool is_mrf, std::size_t stage, std::size_t block, std::size_t n_blocks) {
+  return is_mrf ? fmt::format("dec.mrfs.{}.{}", stage, block)
+                : fmt::format("dec.resblocks.{}", stage * n_blocks + block);
+}
+
+void add_hifigan(ShapeList& list, const RvcConfig& c) {
   const auto initial = c.upsample_initial_channels;
-  if (c.use_f0) list.layer("dec.m_source.l_linear", {1, 1});
-  list.layer("dec.conv_pre", {initial, c.inter_channels, 7});
+  const bool is_mrf = c.vocoder == "mrf";
+  if (c.use_f0) list.layer("dec.m_source.l_linear", {1, vocoder_of(c).sines});
+  list.normed_if(is_mrf, "dec.conv_pre", {initial, c.inter_channels, 7}, initial);
   const auto n_stages = c.upsample_rates.size(), n_blocks = c.resblock_kernels.size();
   for (std::size_t stage = 0; stage < n_stages; ++stage) {
     const auto out = decoder_channels(c, stage);
-    list.normed(fmt::format("dec.ups.{}", stage), {initial >> stage, out, c.upsample_kernels[stage]}, out);
+    list.normed(up_name(is_mrf, stage), {initial >> stage, out, c.upsample_kernels[stage]}, out);
   }
   auto remaining = c.hop;  // samples the output of a stage still becomes
   for (std::size_t stage = 0; c.use_f0 && stage < n_stages; ++stage) {
@@ -96,17 +122,37 @@ void add_decoder(ShapeList& list, const RvcConfig& c) {
     const auto kernel = remaining > 1 ? 2 * remaining - remaining % 2 : 1;
     list.layer(fmt::format("dec.noise_convs.{}", stage), {decoder_channels(c, stage), 1, kernel});
   }
-  for (std::size_t block = 0; block < n_stages * n_blocks; ++block) {
-    const auto out = decoder_channels(c, block / n_blocks);
-    for (const auto* half : {"convs1", "convs2"}) {
-      for (std::size_t i = 0; i < c.resblock_dilations.size(); ++i) {
-        list.normed(fmt::format("dec.resblocks.{}.{}.{}", block, half, i),
-                    {out, out, c.resblock_kernels[block % n_blocks]}, out);
-      }
+  for (std::size_t i = 0; i < n_stages * n_blocks; ++i) {
+    add_residual_block(list, block_name(is_mrf, i / n_blocks, i % n_blocks, n_blocks),
+                       decoder_channels(c, i / n_blocks), c.resblock_kernels[i % n_blocks], c);
+  }
+  list.normed_if(is_mrf, "dec.conv_post", {1, decoder_channels(c, n_stages - 1), 7}, is_mrf ? 1 : 0);
+  list.layer("dec.cond", {initial, c.speaker_channels, 1});
+}
+
+void add_refinegan(ShapeList& list, const RvcConfig& c) {
+  const auto half = c.upsample_initial_channels / 2;
+  const auto n_stages = c.upsample_rates.size();
+  list.tensor("dec.m_source.merge.0.weight", {1, vocoder_of(c).sines});
+  auto channels = half >> n_stages;
+  list.normed("dec.pre_conv", {channels, 1, 7}, channels);
+  for (std::size_t i = 0; i < n_stages; ++i, channels *= 2) {
+    list.normed(fmt::format("dec.downsample_blocks.{}", i), {2 * channels, channels, 7}, 2 * channels);
+  }
+  list.normed("dec.mel_conv", {half, c.inter_channels, 7}, half);
+  list.layer("dec.cond", {half, c.speaker_channels, 1});
+  for (std::size_t stage = 0; stage < n_stages; ++stage) {
+    const auto out = decoder_channels(c, stage);
+    const auto name = fmt::format("dec.upsample_conv_blocks.{}", stage);
+    list.layer(name + ".input_conv", {out, 2 * out + out / 2, 7});
+    for (std::size_t block = 0; block < c.resblock_kernels.size(); ++block) {
+      const auto branch = fmt::format("{}.blocks.{}", name, block);
+      list.tensor(branch + ".0.weight", out);
+      add_residual_block(list, branch + ".1", out, c.resblock_kernels[block], c);
+      list.tensor(branch + ".2.weight", out);
     }
   }
-  list.layer("dec.conv_post", {1, decoder_channels(c, n_stages - 1), 7}, /*bias=*/false);
-  list.layer("dec.cond", {initial, c.speaker_channels, 1});
+  list.normed("dec.conv_post", {1, decoder_channels(c, n_stages - 1), 7}, 0);
 }
 
 // Reads sizes off the tensors of a file.
@@ -163,7 +209,7 @@ StateDict rvc_tensor_shapes(const RvcConfig& c, const SynthesizerForm& form) {
   using namespace tensor_shapes_detail;
   ShapeList list(form.weight_norm);
   add_text_encoder(list, c);
-  add_decoder(list, c);
+  c.vocoder == "refinegan" ? add_refinegan(list, c) : add_hifigan(list, c);
   if (form.posterior) {
     list.layer("enc_q.pre", {c.hidden_channels, c.spectrum_bins(), 1});
     list.wave_net("enc_q.enc", c.hidden_channels, c.posterior_layers, c.speaker_channels);
@@ -179,36 +225,68 @@ StateDict rvc_tensor_shapes(const RvcConfig& c, const SynthesizerForm& form) {
   return std::move(list.shapes);
 }
 
-RvcConfig rvc_config_of_shapes(const StateDict& weights) {
-  const tensor_shapes_detail::ShapeReader shapes(weights);
-  const auto n_stages = shapes.count("dec.ups.", ".weight");
-  const auto n_resblocks = shapes.count("dec.resblocks.", ".convs1.0.weight");
+std::string_view rvc_vocoder_of_shapes(const StateDict& weights) {
+  const auto any = [&](std::string_view prefix) {
+    return std::any_of(weights.begin(), weights.end(),
+                       [&](const auto& item) { return item.first.starts_with(prefix); });
+  };
+  if (any("dec.upsample_conv_blocks.")) return "refinegan";
+  if (any("dec.mrfs.")) return "mrf";
+  return any("dec.resblocks.") ? "hifigan" : "";
+}
+
+namespace tensor_shapes_detail {
+namespace {
+
+// The decoder's part of a configuration.
+RvcConfig decoder_config_of_shapes(const ShapeReader& shapes, std::string_view vocoder) {
+  if (vocoder == "refinegan") {
+    fail(ErrorKind::checkpoint,
+         "its decoder is RefineGAN's, whose tensors do not tell the sample rate; a voice model made from this "
+         "checkpoint says it");
+  }
+  const bool is_mrf = vocoder == "mrf";
+  const auto n_stages = shapes.count(is_mrf ? "dec.upsamples." : "dec.ups.", ".weight");
+  const auto n_resblocks = is_mrf ? n_stages * shapes.count("dec.mrfs.0.", ".layers.0.conv1.weight")
+                                  : shapes.count("dec.resblocks.", ".convs1.0.weight");
   if (n_stages == 0 || n_resblocks == 0 || n_resblocks % n_stages != 0) {
     fail(ErrorKind::checkpoint, "its decoder is not that of an RVC voice: {} upsampling stages, {} residual blocks",
          n_stages, n_resblocks);
   }
   std::vector<std::int64_t> kernels, source_kernels;
   for (std::int64_t i = 0; i < n_stages; ++i) {
-    kernels.push_back(shapes.size(fmt::format("dec.ups.{}.weight", i), 3, 2));
+    kernels.push_back(shapes.size(up_name(is_mrf, static_cast<std::size_t>(i)) + ".weight", 3, 2));
     const auto source = fmt::format("dec.noise_convs.{}.weight", i);
     if (shapes.has(source)) source_kernels.push_back(shapes.size(source, 3, 2));
   }
-  auto config = tensor_shapes_detail::configuration_with_kernels(kernels, source_kernels);
+  auto config = configuration_with_kernels(kernels, source_kernels);
+  config.vocoder = vocoder;
+  config.inter_channels = shapes.size("dec.conv_pre.weight", 3, 1);
+  config.upsample_initial_channels = shapes.size("dec.conv_pre.weight", 3, 0);
+  config.resblock_kernels.clear();
+  const auto n_blocks = static_cast<std::size_t>(n_resblocks / n_stages);
+  for (std::size_t i = 0; i < n_blocks; ++i) {
+    const auto first = block_name(is_mrf, 0, i, n_blocks) + (is_mrf ? ".layers.0.conv1" : ".convs1.0");
+    config.resblock_kernels.push_back(shapes.size(first + ".weight", 3, 2));
+  }
+  return config;
+}
+
+}  // namespace
+}  // namespace tensor_shapes_detail
+
+RvcConfig rvc_config_of_shapes(const StateDict& weights) {
+  const tensor_shapes_detail::ShapeReader shapes(weights);
+  auto config = tensor_shapes_detail::decoder_config_of_shapes(shapes, rvc_vocoder_of_shapes(weights));
   config.use_f0 = shapes.has("enc_p.emb_pitch.weight");
   config.content_channels = shapes.size("enc_p.emb_phone.weight", 2, 1);
   config.hidden_channels = shapes.size("enc_p.emb_phone.weight", 2, 0);
-  config.inter_channels = shapes.size("dec.conv_pre.weight", 3, 1);
-  config.upsample_initial_channels = shapes.size("dec.conv_pre.weight", 3, 0);
   config.filter_channels = shapes.size("enc_p.encoder.ffn_layers.0.conv_1.weight", 3, 0);
   config.kernel_size = shapes.size("enc_p.encoder.ffn_layers.0.conv_1.weight", 3, 2);
   config.n_layers = shapes.count("enc_p.encoder.ffn_layers.", ".conv_1.weight");
   config.n_heads = config.hidden_channels / shapes.size("enc_p.encoder.attn_layers.0.emb_rel_k", 3, 2);
   config.speakers = shapes.size("emb_g.weight", 2, 0);
   config.speaker_channels = shapes.size("emb_g.weight", 2, 1);
-  config.resblock_kernels.clear();
-  for (std::int64_t i = 0; i < n_resblocks / n_stages; ++i) {
-    config.resblock_kernels.push_back(shapes.size(fmt::format("dec.resblocks.{}.convs1.0.weight", i), 3, 2));
-  }
   if (shapes.has("enc_q.pre.weight")) {
     config.n_fft = config.window = 2 * (shapes.size("enc_q.pre.weight", 3, 1) - 1);
     config.posterior_layers = shapes.count("enc_q.enc.in_layers.", ".weight");
@@ -217,6 +295,8 @@ RvcConfig rvc_config_of_shapes(const StateDict& weights) {
   return config;
 }
 
-std::int64_t rvc_output_axis(std::string_view name) { return name.starts_with("dec.ups.") ? 1 : 0; }
+std::int64_t rvc_output_axis(std::string_view name) {
+  return name.starts_with("dec.ups.") || name.starts_with("dec.upsamples.") ? 1 : 0;
+}
 
 }  // namespace melisma

@@ -10,9 +10,13 @@ namespace melisma {
 // memory.
 [[nodiscard]] StateDict rvc_tensor_shapes(const RvcConfig& config, const SynthesizerForm& form);
 
+// The vocoder whose decoder `weights` hold, told by names; empty if it is none that is known.
+[[nodiscard]] std::string_view rvc_vocoder_of_shapes(const StateDict& weights);
+
 // The configuration that `weights` (complete or extracted, folded or not) must have been made with. Rates and
 // spectrogram come from the RVC tools' configurations, told by kernels. Throws
-// Error(checkpoint) naming the first tensor that is missing or odd, or that the kernels are of no known configuration.
+// Error(checkpoint) naming the first tensor that is missing or odd, or that the kernels are of no known configuration,
+// as always with refinegan, whose tensors are the same at every rate.
 [[nodiscard]] RvcConfig rvc_config_of_shapes(const StateDict& weights);
 
 // Which axis of `name` has the output channels: 1 for the decoder's transposed convolutions, else 0.

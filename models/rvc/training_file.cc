@@ -98,7 +98,7 @@ std::string_view name_of(RvcTool tool) { return tool == RvcTool::applio ? "Appli
 
 StateDict rvc_generator_parameters(const RvcConfig& config, RvcTool tool) {
   const auto applio = rvc_tensor_shapes(config, {});
-  if (tool == RvcTool::applio) return applio;
+  if (tool == RvcTool::applio || config.vocoder != "hifigan") return applio;  // RVC-WebUI has no other vocoder
   // RVC-WebUI registers the convolutions of the source before the rest of the decoder.
   StateDict webui;
   const auto is_source = [](const std::string& name) { return name.starts_with("dec.noise_convs."); };

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -69,12 +70,15 @@ RvcConfig config_of_list(const ToolJson& list, RvcConfig config) {
   return config;
 }
 
-// Other decoders have other names for their parts, so their files fail here with a clear word.
-void check_vocoder(const ToolJson& contents) {
-  const auto vocoder = contents.value("vocoder", std::string("HiFi-GAN"));
-  if (vocoder != "HiFi-GAN") {
-    fail(ErrorKind::checkpoint, "its vocoder is '{}'; voices with 'HiFi-GAN' are understood", vocoder);
+// Our name of the vocoder a file says it has.
+std::string vocoder_of_contents(const ToolJson& contents) {
+  const auto told = contents.value("vocoder", std::string(kRvcVocoders.front().tool_name));
+  std::vector<std::string> known;
+  for (const auto& row : kRvcVocoders) {
+    if (row.tool_name == told) return std::string(row.name);
+    known.emplace_back(row.tool_name);
   }
+  fail(ErrorKind::checkpoint, "its vocoder is '{}'; understood are: {}", told, fmt::join(known, ", "));
 }
 
 // How the file's tensors differ from those of its configuration.
@@ -102,7 +106,7 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
     described.config = contents[kOwnKey].get<std::string>();
     return rvc_voice_config(described);
   }
-  check_vocoder(contents);
+  const auto vocoder = vocoder_of_contents(contents);
   RvcVoiceConfig voice;
   if (is_voice) {
     RvcConfig told;
@@ -117,6 +121,7 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
       }
     }
     voice.network = config_of_list(contents["config"], told);
+    voice.network.vocoder = vocoder;
   } else {
     voice.network = rvc_config_of_shapes(file.weights);
   }
@@ -164,6 +169,13 @@ void check_finite(const std::string& name, const at::Tensor& tensor) {
 }
 
 std::string rvc_tool_version(const RvcConfig& config) {
+  const bool is_refinegan = config.vocoder == "refinegan";
+  if (is_refinegan && (config.upsample_initial_channels != 512 || config.speaker_channels != 256)) {
+    fail(ErrorKind::usage,
+         "Applio runs RefineGAN with 512 decoder and 256 speaker channels; this voice has {} and {}. Extract it with "
+         "--format safetensors",
+         config.upsample_initial_channels, config.speaker_channels);
+  }
   if (config.content_channels == 256) return "v1";
   if (config.content_channels == 768) return "v2";
   fail(ErrorKind::usage,
@@ -226,7 +238,7 @@ PickleValue rvc_tool_voice(const ModelFile& model, std::vector<TensorToWrite> te
   root->set("dataset_length", "None");
   root->set("embedder_model", "contentvec");
   root->set("speakers_id", std::max<std::int64_t>(static_cast<std::int64_t>(voice.speaker_names.size()), 1));
-  root->set("vocoder", "HiFi-GAN");
+  root->set("vocoder", std::string(vocoder_of(network).tool_name));
   root->set(voice_file_detail::kOwnKey, model.config);
   return root;
 }

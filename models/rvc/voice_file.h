@@ -21,15 +21,16 @@ namespace melisma {
 // Throws Error(checkpoint) naming the tensor if any holds NaN or infinity.
 void check_finite(const std::string& name, const at::Tensor& tensor);
 
-// "v1" for 256 content channels, "v2" for 768; Error(usage) for others, which the RVC tools cannot run.
+// "v1" for 256 content channels, "v2" for 768; Error(usage) for others and for RefineGAN of other widths than Applio's,
+// which the RVC tools cannot run.
 [[nodiscard]] std::string rvc_tool_version(const RvcConfig& config);
 
 // The 18-item list [bins, 32, inter, ..., sample rate] as JSON; what the RVC tools call config.
 [[nodiscard]] std::string rvc_tool_config(const RvcConfig& config);
 
-// The contents of a voice-model .pth that Applio and RVC-WebUI read: weight, config, info, sr, f0, version and what
-// Applio adds. `tensors` are the weights, weight norm unfolded; `name` is the model's name in it, `created` an ISO
-// time.
+// The contents of a voice-model .pth that Applio and (with vocoder hifigan) RVC-WebUI read: weight, config, info, sr,
+// f0, version and what Applio adds. `tensors` are the weights, weight norm unfolded; `name` is the model's name in it,
+// `created` an ISO time.
 [[nodiscard]] PickleValue rvc_tool_voice(const ModelFile& model, std::vector<TensorToWrite> tensors,
                                          const std::string& name, const std::string& created);
 

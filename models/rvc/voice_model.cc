@@ -19,6 +19,9 @@ bool has_part(const StateDict& weights, std::string_view prefix) {
   return std::any_of(weights.begin(), weights.end(), [&](const auto& item) { return item.first.starts_with(prefix); });
 }
 
+// A tensor that every voice has unless its weight norm is folded.
+constexpr const char* kNormedEverywhere = "flow.flows.0.enc.cond_layer.weight_v";
+
 // One architecture-defining size, what it is called, and the tensor and dimension it can be read from.
 struct Size {
   const char* setting;
@@ -101,7 +104,7 @@ RvcVoiceConfig rvc_voice_config(const ModelFile& file) {
 std::unique_ptr<Synthesizer> build_synthesizer(const ModelFile& file) {
   const auto config = rvc_voice_config(file);
   const SynthesizerForm form{.posterior = has_part(file.weights, "enc_q."),
-                             .weight_norm = !file.weights.contains("dec.ups.0.weight")};
+                             .weight_norm = file.weights.contains(kNormedEverywhere)};
   auto network = std::make_unique<Synthesizer>(config.network, form);
   network->load(dequantized(file).weights);
   return network;

@@ -98,7 +98,7 @@ TEST(GoldenSynthesizer, InferenceMatchesTheRvcToolsFoldedOrNot) {
 
 TEST(GoldenSynthesizer, SourceModuleMatchesTheRvcTools) {
   for_each_synthesizer([](const SynthesizerFixture& f) {
-    const auto got = f.network->decoder().source()(f["source.in.f0"], f["source.rnd"]);
+    const auto got = f.network->decoder().source()(f["source.in.f0"], {f["source.rnd"], {}});
     EXPECT_TRUE(near_tensor(f.numbers.at("source.out"), got.transpose(1, 2), 2e-6));
   });
 }
@@ -114,47 +114,6 @@ TEST(GoldenSynthesizer, TextEncoderMatchesBelowAndAboveTheAttentionWindow) {
       EXPECT_TRUE(near_tensor(f.numbers.at(group + "logs"), got.log_std, 5e-6)) << group;
     }
   });
-}
-
-TEST(GoldenSynthesizer, DecoderWithoutF0MatchesTheRvcTools) {
-  const auto found = golden_files("rvc", "decoder_nof0", ".safetensors");
-  if (!found.has_topic) GTEST_SKIP() << "no golden/rvc";
-  const auto numbers = GoldenFile::load(golden_folder("rvc") / "decoder_nof0.safetensors");
-  const auto weights = GoldenFile::load(golden_folder("rvc") / "decoder_nof0.weights.safetensors");
-  auto config = testing::rvc_config_of(numbers.json("config"), 768);
-  config.use_f0 = false;
-  Generator decoder(config, true);
-  decoder.load(testing::weights_of(weights, "dec."));
-  const c10::NoGradGuard no_grad;
-  const auto got = decoder(tensor_of(numbers.at("in.z")), tensor_of(numbers.at("in.g")), {});
-  EXPECT_TRUE(near_tensor(numbers.at("out.audio"), got, 1e-5));
-}
-
-TEST(GoldenSource, TwelveSecondsOfMovingPitchStayInPhase) {
-  const auto found = golden_files("rvc", "source_long_", ".safetensors");
-  if (!found.has_topic) GTEST_SKIP() << "no golden/rvc";
-  for (const auto& path : found.files) {
-    SCOPED_TRACE(path.filename().string());
-    const auto numbers = GoldenFile::load(path);
-    const SourceModule source(std::stoll(numbers.metadata.at("sr")), std::stoll(numbers.metadata.at("upp")));
-    const auto f0 = tensor_of(numbers.at("in.f0"));
-    const auto voiced = (f0 > 0).to(at::kFloat).repeat_interleave(std::stoll(numbers.metadata.at("upp")), 1);
-    const auto sine = (0.1 * source.sine(f0) * voiced).flatten();
-    EXPECT_TRUE(near_tensor(numbers.at("exact"), sine.index_select(0, tensor_of(numbers.at("idx"))), 2e-6));
-    EXPECT_TRUE(near_tensor(numbers.at("tail.exact"), sine.slice(0, -512), 2e-6));
-    EXPECT_TRUE(near_tensor(numbers.at("tail.applio"), sine.slice(0, -512), 2e-5));
-    EXPECT_TRUE(near_tensor(numbers.at("tail.webui"), sine.slice(0, -512), 2e-5));
-  }
-}
-
-TEST(Source, APieceStartsWhereTheLastOneEnded) {
-  const SourceModule source(40000, 400);
-  auto generator = at::detail::createCPUGenerator(1);
-  const auto f0 = at::rand({2, 40}, generator, at::TensorOptions()).mul(400).add(80);
-  const auto whole = source.sine(f0);
-  const auto after = source.cycles_after(f0.slice(1, 0, 15)).select(1, 14);
-  const auto rest = source.sine(f0.slice(1, 15), after);
-  EXPECT_LT((whole.slice(1, 15 * 400) - rest).abs().max().item<double>(), 2e-6);
 }
 
 TEST(GoldenFormula, ExamplesAreReproduced) {
@@ -257,6 +216,19 @@ TEST(GoldenSynthesizer, TheFullSizeNetworkMatchesTheRvcTools) {
   expect("train.audio", trained.wave, 2e-5);
 }
 
+TEST(Synthesizer, HasTheParameterCountsOfApplioWithOtherVocoders) {
+  auto config = rvc_v2_32k();
+  const auto expect = [&](const char* vocoder, std::int64_t n_parameters, std::size_t n_tensors) {
+    config.vocoder = vocoder;
+    EXPECT_NO_THROW(check_config(config));
+    const Synthesizer network(config);
+    EXPECT_EQ(network.n_parameters(), n_parameters) << vocoder;
+    EXPECT_EQ(network.parameters().size(), n_tensors) << vocoder;
+  };
+  expect("mrf", 36881228, 563);
+  expect("refinegan", 35096850, 588);
+}
+
 TEST(Synthesizer, WithoutPosteriorEncoderItSaysThatItCannotBeTrained) {
   auto config = rvc_v2_40k();
   config.hidden_channels = config.filter_channels = config.inter_channels = 4;
@@ -285,6 +257,12 @@ TEST(RvcConfig, ContradictionsAreNamed) {
   EXPECT_EQ(message([](RvcConfig& c) { c.n_heads = 5; }), "hidden_channels = 192 is not a multiple of n_heads = 5");
   EXPECT_EQ(message([](RvcConfig& c) { c.upsample_initial_channels = 8; }),
             "upsample_initial_channels = 8 is halved to nothing by 4 stages");
+  EXPECT_EQ(message([](RvcConfig& c) { c.vocoder = "mrf", c.use_f0 = false; }),
+            "the vocoder 'mrf' needs a pitch curve: use_f0 cannot be false");
+  EXPECT_EQ(message([](RvcConfig& c) { c.vocoder = "refinegan", c.upsample_initial_channels = 48; }),
+            "upsample_initial_channels = 48 is not a multiple of 32, as refinegan with 4 stages needs");
+  EXPECT_EQ(message([](RvcConfig& c) { c.vocoder = "refine"; }),
+            "unknown vocoder 'refine'; did you mean 'refinegan'? known: hifigan, mrf, refinegan");
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ class Parts {
     const auto keep = [&](const std::string& name, const at::Tensor& value) { return trace["dec." + name] = value; };
     const auto speaker = make<Embedding>("emb_g", config_.speakers, config_.speaker_channels)(input("sid"));
     const SourceModule& source = make<SourceModule>("dec.m_source", config_.sample_rate_hz, config_.hop);
-    const auto excitation = source(input("pitchf"), tensor_of(numbers_.at("infer.rnd.source")));
+    const auto excitation = source(input("pitchf"), {tensor_of(numbers_.at("infer.rnd.source")), {}});
     const ConvOptions pre{.kernel = 7, .padding = 3};
     auto x = keep("conv_pre", make<Conv1d>("dec.conv_pre", config_.inter_channels, first,
                                            pre)(tensor_of(numbers_.at("infer.out.z")))) +
@@ -78,7 +78,7 @@ class Parts {
       for (std::size_t block = 0; block < config_.resblock_kernels.size(); ++block) {
         const auto name = "resblocks." + std::to_string(stage * config_.resblock_kernels.size() + block);
         sum += keep(name, make<ResidualBlock>("dec." + name, channels, config_.resblock_kernels[block],
-                                              config_.resblock_dilations, true)(x));
+                                              config_.resblock_dilations)(x));
       }
       x = sum / static_cast<double>(config_.resblock_kernels.size());
     }

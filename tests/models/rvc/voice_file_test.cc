@@ -24,23 +24,35 @@ std::string voice_refusal(const fs::path& path) {
   return melisma::testing::refusal_of(ErrorKind::checkpoint, [&] { (void)read_rvc_voice(path); });
 }
 
+RvcConfig narrow(RvcConfig config, std::string_view vocoder) {
+  config.inter_channels = config.hidden_channels = 8;
+  config.filter_channels = 12;
+  config.speaker_channels = 4;
+  config.upsample_initial_channels = 64;
+  config.posterior_layers = 3;
+  config.vocoder = vocoder;
+  return config;
+}
+
 TEST(TensorShapes, AreThoseOfTheNetworkInOrderForEveryConfigurationAndForm) {
   for (const auto& row : kRvcConfigs) {
-    auto config = row.make();
-    config.inter_channels = config.hidden_channels = 8;
-    config.filter_channels = 12;
-    config.speaker_channels = 4;
-    config.upsample_initial_channels = 64;
-    config.posterior_layers = 3;
-    for (const bool use_f0 : {true, false}) {
-      for (const bool posterior : {true, false}) {
-        for (const bool weight_norm : {true, false}) {
-          config.use_f0 = use_f0;
-          const SynthesizerForm form{.posterior = posterior, .weight_norm = weight_norm};
-          const auto network = Synthesizer(config, form).state_dict();
-          const auto shapes = rvc_tensor_shapes(config, form);
-          EXPECT_TRUE(network.difference_to(shapes).empty()) << row.name << network.difference_to(shapes).summary();
-          for (std::size_t i = 0; i < network.size(); ++i) EXPECT_EQ(shapes.items()[i].first, network.items()[i].first);
+    for (const auto& vocoder : kRvcVocoders) {
+      auto config = narrow(row.make(), vocoder.name);
+      for (const bool use_f0 : {true, false}) {
+        config.use_f0 = use_f0;
+        if (!use_f0 && config.vocoder != "hifigan") continue;
+        for (const bool posterior : {true, false}) {
+          for (const bool weight_norm : {true, false}) {
+            const SynthesizerForm form{.posterior = posterior, .weight_norm = weight_norm};
+            const auto shapes = rvc_tensor_shapes(config, form);
+            const auto network = Synthesizer(config, form).state_dict();
+            const auto difference = network.difference_to(shapes);
+            EXPECT_TRUE(difference.empty()) << row.name << " " << vocoder.name << ": " << difference.summary();
+            for (std::size_t i = 0; i < network.size(); ++i) {
+              EXPECT_EQ(shapes.items()[i].first, network.items()[i].first);
+            }
+            EXPECT_EQ(rvc_vocoder_of_shapes(shapes), vocoder.name);
+          }
         }
       }
     }
@@ -49,13 +61,32 @@ TEST(TensorShapes, AreThoseOfTheNetworkInOrderForEveryConfigurationAndForm) {
 
 TEST(TensorShapes, GiveTheConfigurationOfEveryCheckpointBack) {
   for (const auto& row : kRvcConfigs) {
-    auto config = row.make();
-    config.speakers = 7;
-    for (const bool weight_norm : {true, false}) {
-      const auto shapes = rvc_tensor_shapes(config, {.posterior = true, .weight_norm = weight_norm});
-      EXPECT_EQ(rvc_config_of_shapes(shapes), config) << row.name;
+    for (const auto* vocoder : {"hifigan", "mrf"}) {
+      auto config = row.make();
+      config.speakers = 7;
+      config.vocoder = vocoder;
+      for (const bool weight_norm : {true, false}) {
+        const auto shapes = rvc_tensor_shapes(config, {.posterior = true, .weight_norm = weight_norm});
+        EXPECT_EQ(rvc_config_of_shapes(shapes), config) << row.name << " " << vocoder;
+      }
     }
   }
+}
+
+TEST(TensorShapes, OfRefineGanDoNotTellTheRate) {
+  const auto config = narrow(rvc_v2_32k(), "refinegan");
+  EXPECT_EQ(melisma::testing::refusal_of(ErrorKind::checkpoint,
+                                         [&] { (void)rvc_config_of_shapes(rvc_tensor_shapes(config, {})); }),
+            "its decoder is RefineGAN's, whose tensors do not tell the sample rate; a voice model made from this "
+            "checkpoint says it");
+}
+
+std::vector<TensorToWrite> tensors_of(const ModelFile& file) {
+  std::vector<TensorToWrite> tensors;
+  for (const auto& [name, tensor] : file.weights) {
+    tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), [tensor = tensor] { return tensor; }});
+  }
+  return tensors;
 }
 
 TEST(GoldenVoiceFile, ReadsTheVoicesOfBothToolsAndKnowsTheirConfiguration) {
@@ -107,12 +138,8 @@ TEST(GoldenVoiceFile, WritesWhatItReads) {
   const auto path = golden_folder("rvc/files") / "voice_applio.pth";
   if (!fs::exists(path)) GTEST_SKIP();
   const auto file = read_rvc_voice(path);
-  std::vector<TensorToWrite> tensors;
-  for (const auto& [name, tensor] : file.weights) {
-    tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), [tensor = tensor] { return tensor; }});
-  }
   const TemporaryFolder folder;
-  write_pth(folder / "again.pth", rvc_tool_voice(file, tensors, "tiny", "2026-11-21T00:00:00"));
+  write_pth(folder / "again.pth", rvc_tool_voice(file, tensors_of(file), "tiny", "2026-11-21T00:00:00"));
   const auto again = read_rvc_voice(folder / "again.pth");
   EXPECT_EQ(again.config, file.config);
   EXPECT_EQ(again.layout, "applio");
@@ -125,10 +152,65 @@ TEST(GoldenVoiceFile, WritesWhatItReads) {
   EXPECT_EQ(contents["f0"], 1);
 }
 
+// A voice of one of Applio's configurations with random weights.
+ModelFile applio_voice(std::string_view vocoder) {
+  RvcVoiceConfig voice;
+  voice.network = rvc_v2_32k();
+  voice.network.vocoder = vocoder;
+  voice.network.inter_channels = voice.network.hidden_channels = 8;
+  voice.network.filter_channels = 12;
+  voice.network.n_layers = 1;
+  voice.network.speakers = 2;
+  if (vocoder != "refinegan") {  // which Applio has in one width only
+    voice.network.upsample_initial_channels = 64;
+    voice.network.speaker_channels = 4;
+  }
+  Synthesizer network(voice.network, {.posterior = false});
+  auto generator = at::detail::createCPUGenerator(3);
+  network.initialise(generator);
+  ModelFile file;
+  file.family = "rvc";
+  file.config = to_canonical_json(voice);
+  file.weights = network.state_dict();
+  return file;
+}
+
+TEST(VoiceFile, EveryVocoderIsWrittenAndReadAsApplioNamesIt) {
+  const TemporaryFolder folder;
+  for (const auto& vocoder : kRvcVocoders) {
+    SCOPED_TRACE(vocoder.name);
+    const auto file = applio_voice(vocoder.name);
+    auto contents = rvc_tool_voice(file, tensors_of(file), "x", "2026-11-21T00:00:00");
+    EXPECT_EQ(*contents.find("vocoder")->text(), vocoder.tool_name);
+    write_pth(folder / "own.pth", contents);
+    EXPECT_EQ(read_rvc_voice(folder / "own.pth").config, file.config);
+    contents.dict()->items.pop_back();  // our own key, which Applio's files lack
+    write_pth(folder / "tool.pth", contents);
+    const auto read = read_rvc_voice(folder / "tool.pth");
+    EXPECT_EQ(rvc_voice_config(read).network.vocoder, vocoder.name);
+    EXPECT_EQ(build_synthesizer(read)->config().upsample_rates, rvc_v2_32k().upsample_rates);
+  }
+}
+
+TEST(VoiceFile, AnUnknownVocoderIsNamed) {
+  const TemporaryFolder folder;
+  const auto file = applio_voice("mrf");
+  auto contents = rvc_tool_voice(file, tensors_of(file), "x", "2026-11-21T00:00:00");
+  contents.dict()->items.pop_back();
+  contents.dict()->set("vocoder", "RingFormer");
+  write_pth(folder / "ring.pth", contents);
+  EXPECT_EQ(voice_refusal(folder / "ring.pth"),
+            "its vocoder is 'RingFormer'; understood are: HiFi-GAN, MRF HiFi-GAN, RefineGAN");
+}
+
 TEST(VoiceFile, VoicesTheToolsCannotRunAreNotWrittenForThem) {
   RvcConfig config;
   config.content_channels = 40;
   EXPECT_THROW((void)rvc_tool_version(config), Error);
+  config = narrow(rvc_v2_32k(), "refinegan");
+  EXPECT_EQ(melisma::testing::refusal_of(ErrorKind::usage, [&] { (void)rvc_tool_version(config); }),
+            "Applio runs RefineGAN with 512 decoder and 256 speaker channels; this voice has 64 and 4. Extract it with "
+            "--format safetensors");
 }
 
 }  // namespace

@@ -314,7 +314,7 @@ at::Tensor source_bias_terms(RvcTask& task, const RecordedTraining& training) {
     z = slice_rows(made.z, made.slice_starts, model.segment_frames);
     wave = slice_rows(batch.at("wave"), made.slice_starts * model.hop, model.segment_samples());
     speaker = network.speaker_vector(batch.at("speaker"));
-    source = network.decoder().source()(f0, noise.source);
+    source = network.decoder().source()(f0, {noise.source, {}});
   }
   const auto made = network.decoder()(z, speaker, source.requires_grad_());
   const auto opinions = task.discriminator()(made);
