@@ -5,6 +5,7 @@ melisma_messages(base tools/base/tfevents.proto)
 melisma_library(tools/config DEPS base)
 # Data.
 melisma_library(data/audio DEPS base config LINK PkgConfig::sndfile PkgConfig::soxr PkgConfig::ebur128)
+melisma_library(data/effects DEPS base config audio LINK Eigen3::Eigen)
 melisma_library(data/signal TORCH DEPS base config audio)
 melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5 ZLIB::ZLIB Eigen3::Eigen)
 # Models.

@@ -24,7 +24,8 @@ std::vector<std::string> paths_of(const Schema& schema) {
 // Collects every problem of one configuration, then throws them together.
 class Loading {
  public:
-  explicit Loading(Schema& schema) : schema_(schema) {}
+  explicit Loading(Schema& schema) : schema_(&schema) {}
+  Loading() = default;  // sequence() only
 
   void table(const toml::table& table, const std::string& source, const std::string& prefix = "") {
     for (const auto& [key, node] : table) {
@@ -38,6 +39,25 @@ class Loading {
       }
     }
     line_ = kLast;
+  }
+
+  // Tables called `list`, each with the settings that `open` gives for its name.
+  void sequence(const toml::table& root, const std::string& source, std::string_view list,
+                const std::function<Schema(const std::string&)>& open) {
+    bool is_any = false;
+    for (const auto& [key, node] : root) {
+      line_ = key.source().begin.line;
+      const auto* tables = node.as_array();
+      if (key.str() != list || tables == nullptr || !tables->is_homogeneous<toml::table>()) {
+        problem(fmt::format("{}:{}:{}: '{}' is no [[{}]]; this file is a list of such tables", source, line_,
+                            key.source().begin.column, key.str(), list));
+        continue;
+      }
+      is_any = true;
+      for (const auto& element : *tables) named_table(*element.as_table(), source, list, open);
+    }
+    line_ = kLast;
+    if (!is_any && problems_.empty()) problem(fmt::format("'{}' has no [[{}]]", source, list));
   }
 
   void object(const Json& object, const std::string& source, const std::string& prefix = "") {
@@ -74,8 +94,27 @@ class Loading {
   }
 
  private:
+  void named_table(const toml::table& table, const std::string& source, std::string_view list,
+                   const std::function<Schema(const std::string&)>& open) {
+    line_ = table.source().begin.line;
+    const auto where = fmt::format("{}:{}:{}: ", source, line_, table.source().begin.column);
+    const auto name = table["name"].value<std::string>();
+    if (!name) return problem(fmt::format("{}this [[{}]] has no name = \"...\"", where, list));
+    Schema schema;
+    try {
+      schema = open(*name);
+    } catch (const Error& error) {
+      return problem(where + error.message());
+    }
+    schema_ = &schema;
+    auto settings = table;
+    settings.erase("name");
+    this->table(settings, source);
+    schema_ = nullptr;
+  }
+
   [[nodiscard]] bool is_section(const std::string& path) const {
-    for (const auto& setting : schema_) {
+    for (const auto& setting : *schema_) {
       if (setting.path.starts_with(path + ".")) return true;
     }
     return false;
@@ -92,7 +131,7 @@ class Loading {
   }
 
   void assign(const std::string& path, const Json& value, const std::string& where) {
-    for (auto& setting : schema_) {
+    for (auto& setting : *schema_) {
       if (setting.path != path) continue;
       if (auto text = setting.set(value); !text.empty()) problem(fmt::format("{}'{}' {}", where, path, text));
       return;
@@ -101,7 +140,7 @@ class Loading {
       problem(fmt::format("{}'{}' is a section; its keys are written {}.key", where, path, path));
       return;
     }
-    const auto known = paths_of(schema_);
+    const auto known = paths_of(*schema_);
     auto near = nearest_names(path, known);
     if (near.empty()) near = same_last_part(path, known);
     problem(fmt::format("{}unknown key '{}'{}", where, path,
@@ -118,19 +157,26 @@ class Loading {
     return near;
   }
 
-  Schema& schema_;
+  Schema* schema_ = nullptr;
   static constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
   std::int64_t line_ = kLast;
   std::vector<std::pair<std::int64_t, std::string>> problems_;
 };
 
-void load_text(Loading& loading, std::string_view text, const std::string& source) {
+// Hands the parsed text to `use`.
+template <class Use>
+void load_text(Loading& loading, std::string_view text, const std::string& source, const Use& use) {
   try {
-    loading.table(toml::parse(text, source), source);
+    use(toml::parse(text, source));
   } catch (const toml::parse_error& error) {
     loading.problem(fmt::format("{}:{}:{}: {}", source, error.source().begin.line, error.source().begin.column,
                                 error.description()));
   }
+}
+
+std::string text_of_settings(const std::filesystem::path& file) {
+  if (!std::filesystem::is_regular_file(file)) fail(ErrorKind::config, "no settings file '{}'", file.string());
+  return read_file(file);
 }
 
 std::string allowed_text(const Setting& setting) {
@@ -170,8 +216,8 @@ void configure(Schema& schema, const std::optional<std::filesystem::path>& file,
                std::span<const std::string> overrides) {
   Loading loading(schema);
   if (file) {
-    if (!std::filesystem::is_regular_file(*file)) fail(ErrorKind::config, "no settings file '{}'", file->string());
-    load_text(loading, read_file(*file), file->string());
+    load_text(loading, text_of_settings(*file), file->string(),
+              [&](const toml::table& table) { loading.table(table, file->string()); });
   }
   for (const auto& text : overrides) loading.override_with(text);
   loading.finish();
@@ -180,8 +226,16 @@ void configure(Schema& schema, const std::optional<std::filesystem::path>& file,
 void configure_from_text(Schema& schema, std::string_view toml, const std::string& source,
                          std::span<const std::string> overrides) {
   Loading loading(schema);
-  load_text(loading, toml, source);
+  load_text(loading, toml, source, [&](const toml::table& table) { loading.table(table, source); });
   for (const auto& text : overrides) loading.override_with(text);
+  loading.finish();
+}
+
+void configure_sequence(const std::filesystem::path& file, std::string_view list,
+                        const std::function<Schema(const std::string& name)>& open) {
+  Loading loading;
+  load_text(loading, text_of_settings(file), file.string(),
+            [&](const toml::table& table) { loading.sequence(table, file.string(), list, open); });
   loading.finish();
 }
 

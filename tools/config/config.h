@@ -2,6 +2,7 @@
 // --set.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -21,6 +22,17 @@ void configure(Schema& schema, const std::optional<std::filesystem::path>& file,
 // The same from TOML text; `source` names it in messages.
 void configure_from_text(Schema& schema, std::string_view toml, const std::string& source,
                          std::span<const std::string> overrides = {});
+
+// Loads a TOML file that is a list of tables, each with a name that says whose settings the others are:
+//
+//   [[effect]]
+//   name = "delay"
+//   time_ms = 250
+//
+// `open` gives the schema of a name, or throws; it is called once a table, in order, and what it refers to must outlive
+// the call. Problems are collected as in configure().
+void configure_sequence(const std::filesystem::path& file, std::string_view list,
+                        const std::function<Schema(const std::string& name)>& open);
 
 // Every setting as TOML that loads back to the same values.
 [[nodiscard]] std::string to_toml(const Schema& schema);
