@@ -3,8 +3,8 @@
 
 #include "infer/features/content.h"
 #include "infer/features/feature_key.h"
+#include "models/catalogue/weights_folder.h"
 #include "models/content/hubert_file.h"
-#include "models/weights/weights_folder.h"
 #include "tools/base/table.h"
 
 namespace melisma {

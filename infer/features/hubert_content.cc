@@ -11,8 +11,8 @@
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
 #include "infer/features/recording_pieces.h"
+#include "models/catalogue/weights_folder.h"
 #include "models/content/hubert_file.h"
-#include "models/weights/weights_folder.h"
 #include "tools/base/error.h"
 
 namespace melisma {

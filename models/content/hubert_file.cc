@@ -7,8 +7,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "models/catalogue/weights_folder.h"
 #include "models/weights/weight_norm.h"
-#include "models/weights/weights_folder.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 

@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <memory>
 
+#include "models/catalogue/weights_folder.h"
 #include "models/pitch/crepe.h"
 #include "models/pitch/fcpe.h"
 #include "models/pitch/rmvpe.h"
-#include "models/weights/weights_folder.h"
 
 namespace melisma {
 

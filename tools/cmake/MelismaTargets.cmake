@@ -127,3 +127,15 @@ function(melisma_test path)
     endforeach()
   endforeach()
 endfunction()
+
+# melisma_embeds(<library> <file> <constant>): the text of <file> as `inline constexpr std::string_view <constant>` of
+# namespace melisma in the header <file's name>_text.h, for the library's sources.
+function(melisma_embeds library path constant)
+  get_filename_component(name ${path} NAME_WE)
+  set(generated ${PROJECT_BINARY_DIR}/generated/${library})
+  file(READ ${PROJECT_SOURCE_DIR}/${path} MELISMA_TEXT)
+  set(MELISMA_CONSTANT ${constant})
+  configure_file(${PROJECT_SOURCE_DIR}/tools/cmake/text.h.in ${generated}/${name}_text.h @ONLY)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${path})
+  target_include_directories(melisma_${library} SYSTEM PRIVATE ${generated})
+endfunction()

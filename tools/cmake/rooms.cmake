@@ -9,14 +9,16 @@ melisma_library(data/effects DEPS base config audio LINK Eigen3::Eigen)
 melisma_library(data/signal TORCH DEPS base config audio)
 melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5 ZLIB::ZLIB Eigen3::Eigen)
 # Models.
+melisma_library(models/catalogue DEPS base LINK PkgConfig::curl)
+melisma_embeds(catalogue models/catalogue/catalogue.toml kShippedCatalogue)
 melisma_library(models/weights TORCH DEPS base config)
 melisma_library(models/layers TORCH DEPS base config weights signal)
 melisma_library(models/rvc TORCH DEPS base config weights layers signal)
-melisma_library(models/pitch TORCH DEPS base config signal weights layers LINK nlohmann_json::nlohmann_json)
-melisma_library(models/content TORCH DEPS base config weights layers)
+melisma_library(models/pitch TORCH DEPS base config signal catalogue weights layers LINK nlohmann_json::nlohmann_json)
+melisma_library(models/content TORCH DEPS base config catalogue weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
-melisma_library(infer/features TORCH DEPS base config audio signal sets weights layers pitch content)
+melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
   DEPS base config audio signal sets weights layers rvc retrieval features quantized)
@@ -42,7 +44,7 @@ target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT
 melisma_library(tools/actions TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
        tasks runs report bench retrieval)
-melisma_library(tools/cli DEPS base config audio sets prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
+melisma_library(tools/cli DEPS base config audio sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.

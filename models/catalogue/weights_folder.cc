@@ -1,9 +1,10 @@
-#include "models/weights/weights_folder.h"
+#include "models/catalogue/weights_folder.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 
+#include "models/catalogue/catalogue.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 
@@ -27,8 +28,8 @@ fs::path find_weights(const std::string& name_or_path) {
   const auto folder = weights_folder();
   if (given.is_relative() && fs::is_regular_file(folder / given)) return folder / given;
   fail(ErrorKind::checkpoint,
-       "there are no weights '{}', neither at that path nor in '{}'; put the file there, or set its path", name_or_path,
-       folder.string());
+       "there are no weights '{}', neither at that path nor in '{}'; put the file there, or set its path{}",
+       name_or_path, folder.string(), how_to_fetch(name_or_path));
 }
 
 std::optional<fs::path> weights_with_sha256(std::string_view sha256) {

@@ -1,4 +1,4 @@
-#include "models/weights/weights_folder.h"
+#include "models/catalogue/weights_folder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
