@@ -135,7 +135,7 @@ TEST(Structure, TorchFreeLibrariesReachNoTorchHeader) {
 }
 
 TEST(Structure, NobodyIncludesTheSlowTorchHeaders) {
-  for (const auto* room : {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"}) {
+  for (const auto* room : kRooms) {
     for (const auto& source : sources_below(kRoot / room)) {
       for (const auto& include : includes_of(source)) {
         EXPECT_TRUE(include != "torch/torch.h" && include != "torch/nn.h" && include != "torch/optim.h" &&
@@ -151,7 +151,7 @@ TEST(Structure, NoLoopRunsOverAPartOfAFileThatIsGone) {
   const std::regex loop(R"(for \([^;]*:\s*[\w:]*(load_json|load|parse)\([^;]*\)\s*(\.at\(|\[|\.items\(|\.front\())");
   EXPECT_TRUE(std::regex_search(R"(for (const auto& c : load_json(file).at("cases")) {)", loop));
   EXPECT_FALSE(std::regex_search(R"(for (const auto& c : fixture.at("cases")) {)", loop));
-  for (const auto* room : {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"}) {
+  for (const auto* room : kRooms) {
     for (const auto& source : sources_below(kRoot / room)) {
       if (source.filename() == "structure_test.cc") continue;
       std::istringstream text(slurp(source));
@@ -166,8 +166,34 @@ TEST(Structure, EveryFolderHasAReadme) {
   }
 }
 
+constexpr const char* kRooms[] = {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"};
+
+// A README names tests as `Suite.Name`.
+TEST(Structure, TestsThatReadmesNameExist) {
+  std::set<std::string> tests;
+  const std::regex definition(R"((?:TEST|TEST_F|TEST_P|RC_GTEST_PROP)\((\w+),\s*(\w+))");
+  for (const auto& source : sources_below(kRoot / "tests")) {
+    const auto text = slurp(source);
+    for (std::sregex_iterator found(text.begin(), text.end(), definition), end; found != end; ++found) {
+      tests.insert((*found)[1].str() + "." + (*found)[2].str());
+    }
+  }
+  const std::regex naming(R"(`([A-Z]\w+\.[A-Z]\w+)`)");
+  int n_named = 0;
+  for (const auto* room : kRooms) {
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / room)) {
+      if (entry.path().filename() != "README.md") continue;
+      const auto text = slurp(entry.path());
+      for (std::sregex_iterator found(text.begin(), text.end(), naming), end; found != end; ++found, ++n_named) {
+        EXPECT_TRUE(tests.contains((*found)[1])) << entry.path() << " names " << (*found)[1] << ", which is no test";
+      }
+    }
+  }
+  EXPECT_GT(n_named, 0);
+}
+
 TEST(Structure, FilesFitInOneReading) {
-  for (const auto* room : {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"}) {
+  for (const auto* room : kRooms) {
     for (const auto& source : sources_below(kRoot / room)) {
       const auto text = slurp(source);
       EXPECT_LE(std::count(text.begin(), text.end(), '\n'), 450)
