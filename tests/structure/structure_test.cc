@@ -19,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kRoot = testing::source_folder();
+constexpr const char* kRooms[] = {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"};
 
 struct Library {
   std::string path;                   // "data/audio"
@@ -165,8 +166,6 @@ TEST(Structure, EveryFolderHasAReadme) {
     EXPECT_TRUE(fs::exists(kRoot / library.path / "README.md")) << library.path << " has no README.md";
   }
 }
-
-constexpr const char* kRooms[] = {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"};
 
 // A README names tests as `Suite.Name`.
 TEST(Structure, TestsThatReadmesNameExist) {
