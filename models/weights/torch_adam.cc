@@ -157,7 +157,7 @@ StateDict moments_by_name(const TorchAdam& adam, const StateDict& parameters) {
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const auto& [name, tensor] = parameters.items()[i];
     const auto& slot = adam.parameters[i];
-    const auto zeros = [&] { return at::zeros(tensor.sizes(), at::kFloat); };
+    const auto zeros = [&shape = tensor] { return at::zeros(shape.sizes(), at::kFloat); };
     moments.add(name + kFirst, slot ? slot->exp_avg.to(at::kFloat) : zeros());
     moments.add(name + kSecond, slot ? slot->exp_avg_sq.to(at::kFloat) : zeros());
     moments.add(name + kStep, at::full({}, slot ? slot->step : 0.0, at::kFloat));
