@@ -37,7 +37,10 @@ struct RvcDiscriminatorConfig {
   static constexpr auto fields() {
     using C = RvcDiscriminatorConfig;
     return std::tuple{
-        field("version", &C::version, "set of sub-discriminators: v1 six periods, v2 eight, v3 five and three spectra")
+        field(
+            "version", &C::version,
+            "set of sub-discriminators: v1 six periods, v2 eight, v3 five and three spectra; follows model.vocoder: v3 "
+            "with refinegan")
             .choices(kRvcDiscriminators),
         field("scale_divisor", &C::scale_divisor, "inner widths of the scale discriminator are divided by this")
             .range(1, 16),
@@ -92,8 +95,8 @@ struct RvcConfig {
         field("use_f0", &C::use_f0, "the voice follows a pitch curve (needed for singing)"),
         field("speakers", &C::speakers, "rows of the speaker table").range(1, 100000),
         field("vocoder", &C::vocoder,
-              "the decoder: hifigan as in most voices; mrf the same with nine sines; refinegan a pyramid of the "
-              "source, trained with discriminator v3")
+              "the decoder: hifigan as in most voices; mrf the same with nine sines; refinegan with a pyramid of the "
+              "source")
             .choices(kRvcVocoderNames),
         field("inter_channels", &C::inter_channels, "width of the latent, even").range(2, 4096),
         field("hidden_channels", &C::hidden_channels, "width inside encoders and flow").range(1, 4096),

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "models/weights/model_file.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
@@ -14,6 +16,8 @@ namespace {
 
 constexpr std::string_view kModelPrefix = "model.";
 constexpr std::string_view kContentChannels = "model.content_channels";
+constexpr std::string_view kDiscriminatorVersion = "discriminator.version";
+constexpr std::string_view kMelKind = "losses.mel_kind";
 
 std::string feature_sets_of(const Dataset& dataset, std::string_view kind) {
   std::vector<std::string> found;
@@ -42,6 +46,18 @@ void require_clips(const Dataset& dataset, const std::vector<Clip>& clips, std::
   if (!clips.empty()) return;
   fail(ErrorKind::data, "the {} split of '{}' is empty; prepare more recordings or another split", split,
        dataset.path().string());
+}
+
+// The longest spectra of discriminator v3 and of the multiscale mels mirror 1024 samples at each end.
+void check_segment(const RvcSettings& settings) {
+  constexpr std::int64_t kMirrored = 1024;
+  const auto samples = settings.model.segment_samples();
+  if (settings.discriminator.version != "v3" && settings.losses.mel_kind != "multiscale") return;
+  if (samples > kMirrored) return;
+  fail(ErrorKind::config,
+       "segment_frames = {} are {} samples, but discriminator v3 and multiscale mels need more than {}; set "
+       "model.segment_frames = {}",
+       settings.model.segment_frames, samples, kMirrored, kMirrored / settings.model.hop + 1);
 }
 
 void check_dataset(const Dataset& dataset, const RvcSettings& settings) {
@@ -82,22 +98,53 @@ void load_starting_point(RvcTask& task, const RvcSettings& settings, const std::
 
 std::string millions(std::int64_t n) { return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6); }
 
+// The lines of the run header.
+std::vector<std::pair<std::string, std::string>> facts_of(const RvcSettings& settings, RvcTask& task,
+                                                          const RvcPieces& pieces) {
+  const auto& model = settings.model;
+  const auto& losses = settings.losses;
+  std::vector<std::pair<std::string, std::string>> facts{
+      {"model", fmt::format("{}, {}, {} Hz, {} + {} parameters", settings.preset, vocoder_of(model).tool_name,
+                            model.sample_rate_hz, millions(task.generator().n_parameters()),
+                            millions(task.discriminator().n_parameters()))},
+      {"features", fmt::format("content {} ({} columns), pitch {}", settings.content.method, model.content_channels,
+                               settings.pitch.method)},
+      {"losses",
+       fmt::format("mel {:g}, kl {:g}, feature {:g}, adversarial {:g}; {} mels, discriminator {}", losses.mel,
+                   losses.kl, losses.feature, losses.adversarial, losses.mel_kind, settings.discriminator.version)},
+      {"clips",
+       fmt::format("{} of {:.0f} s as {} pieces ({} cut to length, {} shorter than a segment)", pieces.n_clips,
+                   static_cast<double>(pieces.n_frames) / 100, pieces.pieces.size(), pieces.n_cut, pieces.n_padded)},
+      {"batches", fmt::format("{} clips, segments of {} frames", settings.data.batch_size, model.segment_frames)}};
+  return facts;
+}
+
 }  // namespace
 
 RvcRecipe::RvcRecipe() { follow(); }
 
 // What is not chosen but follows from other settings; with features of a network, what its weights usually give, until
 // compose() asks the dataset.
-void RvcRecipe::follow() { settings_.model.content_channels = usual_content_width(settings_.content); }
+void RvcRecipe::follow() {
+  settings_.model.content_channels = usual_content_width(settings_.content);
+  const bool is_refinegan = settings_.model.vocoder == "refinegan";
+  if (!is_chosen(kDiscriminatorVersion)) settings_.discriminator.version = is_refinegan ? "v3" : "v2";
+  if (!is_chosen(kMelKind)) settings_.losses.mel_kind = is_refinegan ? "multiscale" : "single";
+}
+
+bool RvcRecipe::is_chosen(std::string_view path) const {
+  return std::ranges::any_of(chosen_, [&](const auto& item) { return item.first == path; });
+}
 
 Schema RvcRecipe::schema() {
   auto schema = schema_of(settings_);
   for (auto& setting : schema) {
-    const auto is_model = setting.path.starts_with(kModelPrefix);
-    setting.set = [this, is_model, path = setting.path, set = setting.set](const nlohmann::ordered_json& value) {
+    const auto is_kept = (setting.path.starts_with(kModelPrefix) && setting.path != kContentChannels) ||
+                         setting.path == kDiscriminatorVersion || setting.path == kMelKind;
+    setting.set = [this, is_kept, path = setting.path, set = setting.set](const nlohmann::ordered_json& value) {
       auto problem = set(value);
       if (!problem.empty()) return problem;
-      if (is_model && path != kContentChannels) chosen_.emplace_back(path, value);
+      if (is_kept) chosen_.emplace_back(path, value);
       if (path == "preset") {
         settings_.model = find_row(kRvcConfigs, settings_.preset, "RVC configuration").make();
         auto plain = schema_of(settings_);
@@ -127,6 +174,7 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
     settings_.model.content_channels = dataset.feature_width(key);
   }
   check_config(settings_.model);
+  check_segment(settings_);
   check_dataset(dataset, settings_);
   const auto training = dataset.clips_of(Split::train), held_out = dataset.clips_of(Split::validation);
   require_clips(dataset, training, "train");
@@ -138,22 +186,8 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
   auto task =
       std::make_unique<RvcTask>(settings_, voice, inputs.dataset, spread(held_out, count), spread(training, count));
   ComposedTask composed;
-  auto& facts = composed.facts;
-  const auto& model = settings_.model;
-  facts.emplace_back(
-      "model", fmt::format("{}, {} Hz, {} + {} parameters", settings_.preset, model.sample_rate_hz,
-                           millions(task->generator().n_parameters()), millions(task->discriminator().n_parameters())));
-  facts.emplace_back("features", fmt::format("content {} ({} columns), pitch {}", settings_.content.method,
-                                             model.content_channels, settings_.pitch.method));
-  facts.emplace_back("losses",
-                     fmt::format("mel {:g}, kl {:g}, feature {:g}, adversarial {:g}", settings_.losses.mel,
-                                 settings_.losses.kl, settings_.losses.feature, settings_.losses.adversarial));
-  facts.emplace_back("clips", fmt::format("{} of {:.0f} s as {} pieces ({} cut to length, {} shorter than a segment)",
-                                          pieces.n_clips, static_cast<double>(pieces.n_frames) / 100,
-                                          pieces.pieces.size(), pieces.n_cut, pieces.n_padded));
-  facts.emplace_back("batches",
-                     fmt::format("{} clips, segments of {} frames", settings_.data.batch_size, model.segment_frames));
-  if (inputs.from) load_starting_point(*task, settings_, *inputs.from, facts);
+  composed.facts = facts_of(settings_, *task, pieces);
+  if (inputs.from) load_starting_point(*task, settings_, *inputs.from, composed.facts);
   composed.plan.trainer = settings_.trainer;
   composed.plan.optimizers = {{"discriminator", settings_.discriminator_optimizer},
                               {"generator", settings_.generator_optimizer}};

@@ -19,11 +19,14 @@ inline constexpr auto kRvcPresetNames = [] {
   return names;
 }();
 
+inline constexpr std::array<std::string_view, 2> kRvcMelKinds{"single", "multiscale"};
+
 struct RvcLossWeights {      // names are the names in the log
   double mel = 45.0;         // L1 of log-mel, mean over bands and frames
   double kl = 1.0;           // posterior against text prior, per frame
   double feature = 2.0;      // discriminator feature matching
   double adversarial = 1.0;  // least-squares GAN
+  std::string mel_kind = "single";
   static constexpr auto fields() {
     using C = RvcLossWeights;
     return std::tuple{
@@ -31,6 +34,10 @@ struct RvcLossWeights {      // names are the names in the log
         field("kl", &C::kl, "weight of the posterior's divergence from the text prior").at_least(0),
         field("feature", &C::feature, "weight of the discriminator's feature matching").at_least(0),
         field("adversarial", &C::adversarial, "weight of fooling the discriminator").at_least(0),
+        field("mel_kind", &C::mel_kind,
+              "how mels are compared: at one resolution, or as a third of the sum over seven (log10); follows "
+              "model.vocoder: multiscale with refinegan")
+            .choices(kRvcMelKinds),
     };
   }
 };

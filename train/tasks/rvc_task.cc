@@ -4,6 +4,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include "data/signal/mel_loss.h"
 #include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
 #include "tools/base/error.h"
@@ -102,24 +103,27 @@ Losses RvcTask::discriminator_turn(const Made& made) const {
   return {discriminator_loss(judgements_of(opinions, 0, n), judgements_of(opinions, n, n)), {}};
 }
 
+at::Tensor RvcTask::mel_term(const at::Tensor& made, const at::Tensor& recorded) const {
+  const auto& model = settings_.model;
+  if (settings_.losses.mel_kind == "single") return mel_loss(made, recorded, vocoder_mel(model));
+  return multiscale_mel_loss(made, recorded, model.sample_rate_hz) / 3;
+}
+
 Losses RvcTask::generator_turn(const Made& made) const {
-  const auto mel = vocoder_mel(settings_.model);
-  at::Tensor target;
   Judgements real;
   {
     const c10::NoGradGuard no_grad;
-    target = log_mel(made.wave.squeeze(1), mel);
     real = discriminator_(made.wave);
   }
   const auto& out = made.out;
   const auto opinions = discriminator_(out.wave);
-  const auto mel_loss = at::l1_loss(log_mel(out.wave.squeeze(1), mel), target);
+  const auto mel = mel_term(out.wave.squeeze(1), made.wave.squeeze(1));
   const auto kl = kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask);
   const auto feature = feature_loss(real, opinions);
   const auto adversarial = adversarial_loss(opinions);
   const auto& weights = settings_.losses;
-  return {mel_loss * weights.mel + kl * weights.kl + feature * weights.feature + adversarial * weights.adversarial,
-          {{"mel", mel_loss.detach()},
+  return {mel * weights.mel + kl * weights.kl + feature * weights.feature + adversarial * weights.adversarial,
+          {{"mel", mel.detach()},
            {"kl", kl.detach()},
            {"feature", feature.detach()},
            {"adversarial", adversarial.detach()}}};

@@ -56,6 +56,7 @@ class RvcTask final : public Task {
   [[nodiscard]] Made make(const Batch& batch, const StepContext& context) const;
   [[nodiscard]] Losses discriminator_turn(const Made& made) const;
   [[nodiscard]] Losses generator_turn(const Made& made) const;
+  [[nodiscard]] at::Tensor mel_term(const at::Tensor& made, const at::Tensor& recorded) const;  // [B, N] each
   [[nodiscard]] double mel_distance_of(const std::vector<Clip>& clips, std::int64_t step, EventSink* events) const;
 
   RvcSettings settings_;

@@ -1,0 +1,220 @@
+// Training with each vocoder: a few steps of a tiny network on pseudo-speech.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "data/sets/dataset_writer.h"
+#include "data/signal/mel_loss.h"
+#include "infer/features/pitch.h"
+#include "tests/data/sets/pseudo_speech.h"
+#include "tests/support/refusal.h"
+#include "tests/train/engine/tiny_gan.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/error.h"
+#include "tools/config/config.h"
+#include "train/engine/optimizer.h"
+#include "train/tasks/rvc_recipe.h"
+#include "train/tasks/rvc_task.h"
+
+namespace melisma {
+namespace {
+namespace fs = std::filesystem;
+using testing::TemporaryFolder;
+
+constexpr std::int64_t kRate = 24000, kFrames = 60, kTrainingClips = 6;
+
+// Clips of pseudo-speech of the speakers ann and bob with features; the last one is held out.
+std::shared_ptr<const Dataset> speech_dataset(const fs::path& path) {
+  const RvcSettings settings;
+  const auto width = content_width(settings.content);
+  const std::vector<std::int64_t> frames(kTrainingClips + 1, kFrames);
+  DatasetPlan plan{.sample_rate_hz = kRate, .parameters = "{}", .tool_version = "0", .speakers = {"ann", "bob"}};
+  for (std::int64_t i = 0; i <= kTrainingClips; ++i) {
+    plan.clips.push_back({.index = i,
+                          .recording = std::to_string(i) + ".wav",
+                          .speaker = i % 2,
+                          .length = kFrames * kRate / 100,
+                          .split = i < kTrainingClips ? Split::train : Split::validation});
+  }
+  write_dataset(path, plan, [&](DatasetWriter& writer) {
+    const FeaturePlan content{key_of(settings.content), width, frames}, pitch{key_of(settings.pitch), 1, frames};
+    writer.begin_features(content);
+    writer.begin_features(pitch);
+    for (std::int64_t i = 0; i <= kTrainingClips; ++i) {
+      const auto numbers = testing::formula_numbers("content" + std::to_string(i), kFrames * width);
+      writer.write_wave(i, testing::pseudo_speech(static_cast<std::uint32_t>(i), 0.6, kRate));
+      writer.write_features(content.key, i, std::vector<float>(numbers.begin(), numbers.end()));
+      writer.write_features(pitch.key, i, std::vector<float>(kFrames, 120.0F));
+    }
+  });
+  return std::make_shared<const Dataset>(Dataset::open(path));
+}
+
+// Three steps an epoch.
+std::vector<std::string> tiny_settings(const std::string& vocoder) {
+  return {"preset=v2-24k",
+          "model.vocoder=" + vocoder,
+          "model.inter_channels=8",
+          "model.hidden_channels=8",
+          "model.filter_channels=8",
+          "model.n_layers=1",
+          "model.posterior_layers=1",
+          "model.speaker_channels=4",
+          "model.speakers=3",
+          "model.segment_frames=5",
+          "model.upsample_initial_channels=32",
+          "model.resblock_kernels=[3]",
+          "discriminator.scale_divisor=16",
+          "discriminator.period_divisor=32",
+          "data.batch_size=2",
+          "validation.samples=0"};
+}
+
+// A recipe with a trainer over it.
+struct VocoderRun {
+  RvcRecipe recipe;
+  ComposedTask composed;
+  testing::RecordingSink sink;
+  std::unique_ptr<Trainer> trainer;
+
+  VocoderRun(const std::shared_ptr<const Dataset>& dataset, const std::vector<std::string>& settings) {
+    auto schema = recipe.schema();
+    configure(schema, std::nullopt, settings);
+    composed = recipe.compose({.dataset = dataset});
+  }
+  [[nodiscard]] RvcTask& task() { return dynamic_cast<RvcTask&>(*composed.task); }
+  void train(const fs::path& folder, std::int64_t epochs, bool resumes = false) {
+    auto plan = composed.plan;
+    plan.trainer.epochs = epochs;
+    plan.checkpoint_folder = folder;
+    plan.run = "tiny";
+    trainer.reset();
+    trainer = std::make_unique<Trainer>(*composed.task, *composed.loader, plan, sink);
+    if (resumes) trainer->resume();
+    (void)trainer->run();
+  }
+};
+
+TEST(VocoderTraining, FollowsTheVocoderUnlessItIsSet) {
+  const auto settings_of = [](std::vector<std::string> more) {
+    RvcRecipe recipe;
+    auto schema = recipe.schema();
+    configure(schema, std::nullopt, more);
+    return recipe.settings();
+  };
+  EXPECT_EQ(settings_of({}).discriminator.version, "v2");
+  EXPECT_EQ(settings_of({"model.vocoder=mrf"}).discriminator.version, "v2");
+  EXPECT_EQ(settings_of({"model.vocoder=mrf"}).losses.mel_kind, "single");
+  EXPECT_EQ(settings_of({"model.vocoder=refinegan"}).discriminator.version, "v3");
+  EXPECT_EQ(settings_of({"model.vocoder=refinegan"}).losses.mel_kind, "multiscale");
+  EXPECT_EQ(settings_of({"model.vocoder=refinegan", "preset=v2-24k"}).discriminator.version, "v3");
+  EXPECT_EQ(settings_of({"discriminator.version=v1", "model.vocoder=refinegan"}).discriminator.version, "v1");
+  EXPECT_EQ(settings_of({"model.vocoder=refinegan", "losses.mel_kind=single"}).losses.mel_kind, "single");
+}
+
+TEST(VocoderTraining, ThreeStepsSaveResumeThreeEqualSixBitForBit) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  for (const auto& vocoder : kRvcVocoders) {
+    SCOPED_TRACE(vocoder.name);
+    const std::string name(vocoder.name);
+    VocoderRun straight(dataset, tiny_settings(name)), first(dataset, tiny_settings(name)),
+        second(dataset, tiny_settings(name));
+    straight.train(folder / (name + "-straight"), 2);
+    EXPECT_EQ(straight.trainer->state().step, 6);
+    first.train(folder / (name + "-halves"), 1);
+    first.trainer.reset();
+    second.train(folder / (name + "-halves"), 2, /*resumes=*/true);
+    for (const auto* file : {"model.safetensors", "discriminator.safetensors", "optimizer.safetensors"}) {
+      EXPECT_EQ(read_file(straight.trainer->checkpoints().back().folder / file),
+                read_file(second.trainer->checkpoints().back().folder / file))
+          << file;
+    }
+  }
+}
+
+TEST(VocoderTraining, OneBatchIsLearntWithEveryVocoder) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  for (const auto& vocoder : kRvcVocoders) {
+    auto settings = tiny_settings(std::string(vocoder.name));
+    for (const auto* more : {"discriminator.version=v1", "losses.adversarial=0", "losses.feature=0", "losses.kl=0"}) {
+      settings.emplace_back(more);
+    }
+    VocoderRun run(dataset, settings);
+    auto& task = run.task();
+    AdamW optimizer(task.generator(), {.weight_decay = 0});
+    const auto batch = run.composed.loader->batch(1, 0);
+    std::vector<double> mel;
+    for (std::int64_t step = 0; step < 40; ++step) {
+      const StepContext context(1, 1, step, 0);
+      task.begin_step({&batch, 1});
+      (void)task.losses(0, batch, context);
+      optimizer.zero_grad();
+      const auto losses = task.losses(1, batch, context);
+      losses.total.backward();
+      optimizer.step(0.01, at::zeros({}, at::kBool));
+      mel.push_back(losses.terms.front().second.item<double>());
+    }
+    const auto mean_of = [&](std::size_t first) {
+      return std::accumulate(mel.begin() + static_cast<std::ptrdiff_t>(first),
+                             mel.begin() + static_cast<std::ptrdiff_t>(first + 5), 0.0);
+    };
+    EXPECT_LT(mean_of(35), 0.8 * mean_of(0)) << vocoder.name;
+  }
+}
+
+TEST(VocoderTraining, TheMultiscaleTermIsAThirdOfTheSumOverResolutions) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  VocoderRun run(dataset, tiny_settings("refinegan"));
+  const auto batch = run.composed.loader->batch(1, 0);
+  const StepContext context(1, 1, 0, 0);
+  auto& task = run.task();
+  task.begin_step({&batch, 1});
+  (void)task.losses(0, batch, context);
+  const auto losses = task.losses(1, batch, context);
+  const auto& model = run.recipe.settings().model;
+  const RvcInput input{batch.at("content"), batch.at("lengths"), batch.at("coarse_pitch"), batch.at("f0"),
+                       batch.at("speaker")};
+  const auto frames = batch.at("spectrum").size(2);
+  const auto made =
+      task.generator().forward(input, batch.at("spectrum"), NoiseSource().draw(model, batch.n_items, frames, context));
+  const auto recorded = slice_rows(batch.at("wave"), made.slice_starts * model.hop, model.segment_samples());
+  const auto expected = multiscale_mel_loss(made.wave.squeeze(1), recorded.squeeze(1), kRate) / 3;
+  EXPECT_EQ(losses.terms.front().first, "mel");
+  EXPECT_NEAR(losses.terms.front().second.item<double>(), expected.item<double>(), 1e-6);
+}
+
+TEST(VocoderTraining, EverySpeakersRowIsTrainedAndNoOther) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  auto settings = tiny_settings("hifigan");
+  settings.emplace_back("generator_optimizer.weight_decay=0");
+  VocoderRun run(dataset, settings);
+  const auto before = run.task().generator().state_dict().at("emb_g.weight").clone();
+  run.train(folder / "run", 1);
+  const auto moved = (run.task().generator().state_dict().at("emb_g.weight") - before).abs().sum(1);
+  EXPECT_GT(moved[0].item<double>(), 0);
+  EXPECT_GT(moved[1].item<double>(), 0);
+  EXPECT_EQ(moved[2].item<double>(), 0);  // nobody's
+  const auto voice = rvc_voice_config(run.task().model_file());
+  EXPECT_EQ(voice.speaker_names, (std::vector<std::string>{"ann", "bob"}));
+}
+
+TEST(VocoderTraining, TooShortSegmentsAreRefused) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  const auto refusal = [&](const std::string& vocoder, const std::string& more) {
+    auto settings = tiny_settings(vocoder);
+    settings.push_back(more);
+    return testing::refusal_of(ErrorKind::config, [&] { VocoderRun run(dataset, settings); });
+  };
+  EXPECT_EQ(refusal("refinegan", "model.segment_frames=4"),
+            "segment_frames = 4 are 960 samples, but discriminator v3 and multiscale mels need more than 1024; set "
+            "model.segment_frames = 5");
+}
+
+}  // namespace
+}  // namespace melisma
