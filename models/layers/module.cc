@@ -79,9 +79,22 @@ void Module::fold(bool on) {
 }
 
 void Module::set_requires_grad(bool on) {
-  visit("", [&](const std::string&, const at::Tensor& tensor, bool is_parameter) {
-    if (is_parameter) tensor.set_requires_grad(on);
+  visit("", [&](const std::string& name, const at::Tensor& tensor, bool is_parameter) {
+    if (is_parameter) tensor.set_requires_grad(on && !frozen_.contains(name));
   });
+}
+
+void Module::freeze(const std::vector<std::string>& names) {
+  frozen_.insert(names.begin(), names.end());
+  for (const auto& [name, tensor] : parameters()) {
+    if (frozen_.contains(name)) tensor.set_requires_grad(false);
+  }
+}
+
+Module::NamedTensors Module::trainable_parameters() const {
+  auto found = parameters();
+  std::erase_if(found, [&](const auto& item) { return frozen_.contains(item.first); });
+  return found;
 }
 
 void Module::to(at::ScalarType type) {

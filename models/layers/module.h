@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,7 +47,12 @@ class Module {
   // Inference only: computes each weight-normed weight once and keeps it; parameters stay what they are. load(), to()
   // and initialise() drop what was kept; fold(false) goes back to computing the weight at each call.
   virtual void fold(bool on);
+  // Frozen parameters keep out of it.
   void set_requires_grad(bool on);
+  // Parameters by their names here (as in parameters()) that get no gradient and no optimizer from now on.
+  void freeze(const std::vector<std::string>& names);
+  // parameters() without the frozen ones.
+  [[nodiscard]] NamedTensors trainable_parameters() const;
   // Moves every tensor; members keep pointing at the same tensor objects.
   void to(at::ScalarType type);
   void to(at::Device device);
@@ -82,6 +88,7 @@ class Module {
   NamedTensors parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
   std::vector<Entry> order_;
+  std::set<std::string, std::less<>> frozen_;
 };
 
 template <class T>

@@ -9,7 +9,7 @@ namespace melisma {
 
 AdamW::AdamW(const Module& module, const OptimizerConfig& config) : config_(config) {
   c10::NoGradGuard no_grad;
-  for (const auto& [name, parameter] : module.parameters()) {
+  for (const auto& [name, parameter] : module.trainable_parameters()) {
     slots_.push_back({.name = name,
                       .parameter = parameter,
                       .exp_avg = at::zeros_like(parameter),

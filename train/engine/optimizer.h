@@ -20,8 +20,8 @@ namespace melisma {
 //   optimizer.clip(norm);
 //   optimizer.step(lr, at::isfinite(norm).logical_not());
 //
-// A parameter without a gradient is left alone, moments included, as torch.optim does. The module must outlive this and
-// stay on its device.
+// A parameter without a gradient is left alone, moments included, as torch.optim does; frozen ones are none of this.
+// The module must outlive this and stay on its device.
 class AdamW {
  public:
   AdamW(const Module& module, const OptimizerConfig& config);

@@ -56,6 +56,20 @@ struct OptimizerConfig {
   }
 };
 
+// What keeps its weights while the rest is trained.
+struct FreezeConfig {
+  std::vector<std::string> generator, discriminator;
+  static constexpr auto fields() {
+    using C = FreezeConfig;
+    return std::tuple{
+        field("generator", &C::generator,
+              "parts of the generator that keep their weights: names or beginnings of them, such as \"enc_p\" or "
+              "\"dec.ups.0\"; * stands for anything between two dots"),
+        field("discriminator", &C::discriminator, "the same of the discriminator"),
+    };
+  }
+};
+
 struct CheckpointConfig {
   Duration every = epochs(1);
   std::int64_t keep_best = 1;

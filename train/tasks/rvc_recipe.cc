@@ -98,6 +98,17 @@ void load_starting_point(RvcTask& task, const RvcSettings& settings, const std::
 
 std::string millions(std::int64_t n) { return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6); }
 
+// Adds a line on the frozen part of a network, if there is one.
+void tell_frozen(const Network& network, const std::vector<std::string>& patterns,
+                 std::vector<std::pair<std::string, std::string>>& facts) {
+  if (patterns.empty()) return;
+  std::int64_t left = 0;
+  for (const auto& [name, tensor] : network.module->trainable_parameters()) left += tensor.numel();
+  const auto total = network.module->n_parameters();
+  facts.emplace_back("frozen", fmt::format("{} of {} parameters of the {}: {}", millions(total - left), millions(total),
+                                           network.name, fmt::join(patterns, ", ")));
+}
+
 // The lines of the run header.
 std::vector<std::pair<std::string, std::string>> facts_of(const RvcSettings& settings, RvcTask& task,
                                                           const RvcPieces& pieces) {
@@ -116,6 +127,9 @@ std::vector<std::pair<std::string, std::string>> facts_of(const RvcSettings& set
        fmt::format("{} of {:.0f} s as {} pieces ({} cut to length, {} shorter than a segment)", pieces.n_clips,
                    static_cast<double>(pieces.n_frames) / 100, pieces.pieces.size(), pieces.n_cut, pieces.n_padded)},
       {"batches", fmt::format("{} clips, segments of {} frames", settings.data.batch_size, model.segment_frames)}};
+  const auto networks = task.networks();
+  tell_frozen(networks[0], settings.freeze.discriminator, facts);
+  tell_frozen(networks[1], settings.freeze.generator, facts);
   return facts;
 }
 

@@ -84,6 +84,7 @@ struct RvcSettings {
   RvcDataConfig data;
   RvcLossWeights losses;
   OptimizerConfig generator_optimizer, discriminator_optimizer;
+  FreezeConfig freeze;
   TrainerConfig trainer;
   RvcValidationConfig validation;
   OvertrainingConfig overtraining;
@@ -102,6 +103,7 @@ struct RvcSettings {
         field("losses", &C::losses, "weights of the loss terms"),
         field("generator_optimizer", &C::generator_optimizer, "AdamW of the synthesizer"),
         field("discriminator_optimizer", &C::discriminator_optimizer, "AdamW of the discriminator"),
+        field("freeze", &C::freeze, "what keeps its weights"),
         field("trainer", &C::trainer, "the loop"),
         field("validation", &C::validation, "the held-out score"),
         field("overtraining", &C::overtraining, "when to stop"),

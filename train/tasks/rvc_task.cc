@@ -9,6 +9,7 @@
 #include "infer/convert/voice.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
+#include "train/engine/freeze.h"
 
 namespace melisma {
 namespace {
@@ -62,6 +63,8 @@ RvcTask::RvcTask(const RvcSettings& settings, RvcVoiceConfig voice, std::shared_
       discriminator_(settings.discriminator) {
   initialise_from(generator_, settings.trainer.seed, "weights/generator");
   initialise_from(discriminator_, settings.trainer.seed, "weights/discriminator");
+  generator_.freeze(parameters_meant(generator_, settings.freeze.generator, "freeze.generator"));
+  discriminator_.freeze(parameters_meant(discriminator_, settings.freeze.discriminator, "freeze.discriminator"));
 }
 
 std::vector<Network> RvcTask::networks() { return {{"discriminator", &discriminator_}, {"generator", &generator_}}; }

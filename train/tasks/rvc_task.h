@@ -29,7 +29,8 @@ class NoiseSource {
 // where the discriminator's weights and the recorded side get no gradient.
 class RvcTask final : public Task {
  public:
-  // `held_out` and `training` are the clips that are scored, all of `dataset` (null if there are none).
+  // Freezes what settings.freeze says; Error(config) if that names nothing. `held_out` and `training` are the clips
+  // that are scored, all of `dataset` (null if there are none).
   RvcTask(const RvcSettings& settings, RvcVoiceConfig voice, std::shared_ptr<const Dataset> dataset,
           std::vector<Clip> held_out, std::vector<Clip> training,
           std::unique_ptr<NoiseSource> noise = std::make_unique<NoiseSource>());

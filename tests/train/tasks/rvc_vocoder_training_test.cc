@@ -1,4 +1,4 @@
-// Training with each vocoder: a few steps of a tiny network on pseudo-speech.
+// Training with each vocoder, and with frozen parts: a few steps of a tiny network on pseudo-speech.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
@@ -203,7 +203,45 @@ TEST(VocoderTraining, EverySpeakersRowIsTrainedAndNoOther) {
   EXPECT_EQ(voice.speaker_names, (std::vector<std::string>{"ann", "bob"}));
 }
 
-TEST(VocoderTraining, TooShortSegmentsAreRefused) {
+TEST(FrozenTraining, FrozenPartsKeepTheirBitsAlsoAfterAResume) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  auto settings = tiny_settings("hifigan");
+  settings.emplace_back(R"(freeze.generator=["enc_p", "dec.ups.0", "flow.flows.*.post"])");
+  settings.emplace_back(R"(freeze.discriminator=["discriminators.0"])");
+  VocoderRun run(dataset, settings), resumed(dataset, settings);
+  const auto copy = [](const Module& module) {
+    StateDict weights;
+    for (const auto& [name, tensor] : module.state_dict()) weights.add(name, tensor.clone());
+    return weights;
+  };
+  const auto generator = copy(run.task().generator()), discriminator = copy(run.task().discriminator());
+  run.train(folder / "run", 1);
+  run.trainer.reset();
+  resumed.train(folder / "run", 2, /*resumes=*/true);
+  const auto expect_same = [](const StateDict& before, const Module& after, const auto& is_frozen) {
+    std::int64_t n_frozen = 0;
+    for (const auto& [name, tensor] : after.state_dict()) {
+      n_frozen += is_frozen(name);
+      EXPECT_EQ(at::equal(tensor, before.at(name)), is_frozen(name)) << name;
+    }
+    EXPECT_GT(n_frozen, 0);
+  };
+  expect_same(generator, resumed.task().generator(), [](const std::string& name) {
+    return name.starts_with("enc_p.") || name.starts_with("dec.ups.0.") ||
+           (name.starts_with("flow.") && name.find(".post.") != std::string::npos);
+  });
+  expect_same(discriminator, resumed.task().discriminator(),
+              [](const std::string& name) { return name.starts_with("discriminators.0."); });
+  std::vector<std::string> told;
+  for (const auto& [about, what] : run.composed.facts) {
+    if (about == "frozen") told.push_back(what);
+  }
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_TRUE(told[1].ends_with("parameters of the generator: enc_p, dec.ups.0, flow.flows.*.post")) << told[1];
+}
+
+TEST(FrozenTraining, MisspeltPartsAndTooShortSegmentsAreRefused) {
   const TemporaryFolder folder;
   const auto dataset = speech_dataset(folder / "speech.h5");
   const auto refusal = [&](const std::string& vocoder, const std::string& more) {
@@ -211,6 +249,9 @@ TEST(VocoderTraining, TooShortSegmentsAreRefused) {
     settings.push_back(more);
     return testing::refusal_of(ErrorKind::config, [&] { VocoderRun run(dataset, settings); });
   };
+  EXPECT_EQ(refusal("hifigan", R"(freeze.generator=["enc_p", "dec.upd.0"])"),
+            "freeze.generator: no parameter is called 'dec.upd.0' or begins with it; did you mean 'dec.ups.0' or "
+            "'dec.ups.1' or 'dec.ups.2'?");
   EXPECT_EQ(refusal("refinegan", "model.segment_frames=4"),
             "segment_frames = 4 are 960 samples, but discriminator v3 and multiscale mels need more than 1024; set "
             "model.segment_frames = 5");
