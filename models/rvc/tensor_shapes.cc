@@ -275,6 +275,17 @@ RvcConfig decoder_config_of_shapes(const ShapeReader& shapes, std::string_view v
 }  // namespace
 }  // namespace tensor_shapes_detail
 
+std::optional<std::int64_t> rvc_rate_of_shapes(const StateDict& weights) {
+  using namespace tensor_shapes_detail;
+  const auto vocoder = rvc_vocoder_of_shapes(weights);
+  if (vocoder != "hifigan" && vocoder != "mrf") return std::nullopt;
+  try {
+    return decoder_config_of_shapes(ShapeReader(weights), vocoder).sample_rate_hz;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 RvcConfig rvc_config_of_shapes(const StateDict& weights) {
   const tensor_shapes_detail::ShapeReader shapes(weights);
   auto config = tensor_shapes_detail::decoder_config_of_shapes(shapes, rvc_vocoder_of_shapes(weights));

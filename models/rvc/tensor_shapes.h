@@ -1,5 +1,7 @@
 // Names and shapes of a synthesizer's tensors without building one: to check a file before, or without, loading it.
 #pragma once
+#include <optional>
+
 #include "models/rvc/config.h"
 #include "models/rvc/synthesizer.h"
 #include "models/weights/state_dict.h"
@@ -12,6 +14,9 @@ namespace melisma {
 
 // The vocoder whose decoder `weights` hold, told by names; empty if it is none that is known.
 [[nodiscard]] std::string_view rvc_vocoder_of_shapes(const StateDict& weights);
+
+// The sample rate that the decoder of `weights` was made for, in Hz; nothing if they do not tell.
+[[nodiscard]] std::optional<std::int64_t> rvc_rate_of_shapes(const StateDict& weights);
 
 // The configuration that `weights` (complete or extracted, folded or not) must have been made with. Rates and
 // spectrogram come from the RVC tools' configurations, told by kernels. Throws

@@ -28,8 +28,10 @@ struct RvcVoiceConfig {
 
 // Copies pretrained weights into `network` (complete, for training). Folded weights are taken apart; weights without a
 // posterior encoder and weights of another architecture are refused with one Error(checkpoint) that says which
-// settings differ, expected against found. `source` names the file. More speakers in the file than in the network are
-// cut off, fewer leave the rest of the table as it is.
-void load_pretrained(Synthesizer& network, const ModelFile& file, const std::string& source);
+// settings differ, expected against found. `source` names the file. Its speaker table may have more rows (cut off) or
+// fewer (the others stay as they are); where the file names its speakers, those of `speakers` (rows 0, 1, ... of the
+// network) get their own rows. What was done with the table is returned, empty if it was simply copied.
+[[nodiscard]] std::string load_pretrained(Synthesizer& network, const ModelFile& file, const std::string& source,
+                                          const std::vector<std::string>& speakers = {});
 
 }  // namespace melisma

@@ -42,6 +42,9 @@ class TrainErrors : public testing::Training {
     }
     return checkpoint("base") / "model.safetensors";
   }
+  static fs::path checkpoint_of_base() { return weights().parent_path(); }
+  static constexpr const char* kOtherWeights =
+      ". Set the preset, vocoder and content features that it was made for, or start from other weights";
   static void expect_refusal(const Words& more, int exit_code, const std::string& message) {
     expect_error(train(more), exit_code, message);
   }
@@ -56,9 +59,14 @@ class TrainErrors : public testing::Training {
 
 TEST_F(TrainErrors, WeightsOfAnotherArchitecture) {
   const auto name = weights().string();
-  expect_start_refused(weights(),
-                       "'" + name + "' does not fit the model: hidden_channels is 8 in the file but 24 in the model",
-                       {"--set", "model.hidden_channels=24"});
+  expect_start_refused(
+      weights(),
+      "'" + name + "' does not fit the model: hidden_channels is 8 in the file but 24 in the model" + kOtherWeights,
+      {"--set", "model.hidden_channels=24"});
+  expect_start_refused(
+      weights(),
+      "'" + name + "' does not fit the model: vocoder is hifigan in the file but mrf in the model" + kOtherWeights,
+      {"--set", "model.vocoder=mrf"});
   const auto judge = checkpoint("base") / "discriminator.safetensors";
   expect_start_refused(judge,
                        "'" + judge.string() + "' does not hold an RVC voice: no tensor 'enc_p...' among its 129");
@@ -66,6 +74,28 @@ TEST_F(TrainErrors, WeightsOfAnotherArchitecture) {
   expect_start_refused("voice.safetensors",
                        "'voice.safetensors' is an extracted voice without the posterior encoder (enc_q): training "
                        "needs the weights of a whole generator, such as a run's checkpoint or a pretrained G file");
+}
+
+TEST_F(TrainErrors, WeightsOfAnotherRate) {
+  ASSERT_EQ(run_program(folder(), {"prepare", "in", "--name", "slower", "--pitch", "yin", "--sample-rate", "32000"})
+                .exit_code,
+            0);
+  const auto result =
+      train({"--dataset", "slower", "--config", "tiny.toml", "--set", "preset=v2-32k", "--from", weights().string()});
+  expect_error(result, 3,
+               "checkpoint: '" + weights().string() +
+                   "' does not fit the model: sample_rate_hz is 40000 in the file but 32000 in the model" +
+                   kOtherWeights);
+}
+
+TEST_F(TrainErrors, ADiscriminatorOfAnotherVersion) {
+  const auto judge = (checkpoint_of_base() / "discriminator.safetensors").string();
+  expect_start_refused(weights(),
+                       "it is a discriminator v1 (scale_divisor 16, period_divisor 32), but the model's is v2 "
+                       "(scale_divisor 16, period_divisor 32); set [discriminator] so, or name another file in "
+                       "discriminator_from (while loading the discriminator '" +
+                           judge + "')",
+                       {"--set", "discriminator.version=v2"});
 }
 
 TEST_F(TrainErrors, WeightsThatAreMissingOrTruncated) {
@@ -158,6 +188,13 @@ TEST_F(TrainErrors, NamesAndSettingsThatAreMisspelt) {
   expect_refusal({"--dataset", "mara", "--set", "preset=v2-44k"}, 2,
                  "config: --set preset=v2-44k: 'preset' has an unknown value 'v2-44k'; did you mean 'v2-24k' or "
                  "'v2-40k' or 'v2-48k'? known: v1-32k, v1-40k, v1-48k, v2-24k, v2-32k, v2-40k, v2-48k");
+  expect_error(train_tiny("x", {"--set", R"(freeze.generator=["enc_x", "dec"])"}), 2,
+               "config: freeze.generator: no parameter is called 'enc_x' or begins with it; did you mean 'enc_p' or "
+               "'enc_q'?");
+  expect_refusal(
+      {"--dataset", "mara", "--set", "model.vocoder=refinegun"}, 2,
+      "config: --set model.vocoder=refinegun: 'model.vocoder' has an unknown value 'refinegun'; did you mean "
+      "'refinegan'? known: hifigan, mrf, refinegan");
   expect_refusal({"--dataset", "mara", "--config", "none.toml"}, 2, "config: no settings file 'none.toml'");
   expect_refusal({"--dataset", "mara", "--epohcs", "3"}, 2,
                  "usage: unknown option '--epohcs'; did you mean '--epochs'? melisma train --help lists them");

@@ -88,5 +88,35 @@ TEST_F(TrainCommand, StartsFromTheWeightsOfAnotherRun) {
   EXPECT_EQ(testing::load_json(run_folder("tuned") / "manifest.json")["from"]["path"], weights.string());
 }
 
+TEST_F(TrainCommand, SpeakersByFolderNameFindTheirRowsInWeightsOfAnotherCount) {
+  ASSERT_EQ(train_tiny("one", {"--epochs", "1"}).exit_code, 0);  // mara alone, of four rows
+  const auto two = (testing::tiny_workspace() / "datasets/two.h5").string();
+  const auto result = train({"--dataset", two, "--config", "tiny.toml", "--name", "duo", "--epochs", "1", "--set",
+                             "model.speakers=2", "--from", (checkpoint("one") / "model.safetensors").string()});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("the first 2 of the 4 rows in the file are taken; mara found by name"));
+  const auto model = testing::GoldenFile::load(checkpoint("duo") / "model.safetensors");
+  EXPECT_EQ(model.json("config")["speaker_names"], nlohmann::json({"joel", "mara"}));
+  EXPECT_EQ(model.at("emb_g.weight").shape[0], 2);
+}
+
+TEST_F(TrainCommand, FrozenPartsAreToldAndKeepTheirBitsThroughAResume) {
+  ASSERT_EQ(train_tiny("start", {"--epochs", "1"}).exit_code, 0);
+  const auto from = (checkpoint("start") / "model.safetensors").string();
+  const auto first = train_tiny("cold", {"--epochs", "1", "--from", from, "--set", R"(freeze.generator=["enc_p"])"});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const auto resumed = train({"--resume", "cold", "--epochs", "2"});
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(first.err, HasSubstr("parameters of the generator: enc_p"));
+  EXPECT_THAT(resumed.err, HasSubstr("parameters of the generator: enc_p"));
+  const auto before = testing::GoldenFile::load(from),
+             after = testing::GoldenFile::load(checkpoint("cold") / "model.safetensors");
+  for (const auto& [name, tensor] : before.tensors) {
+    if (!name.starts_with("enc_p.")) continue;
+    EXPECT_EQ(after.at(name).values, tensor.values) << name;
+  }
+  EXPECT_NE(after.at("dec.conv_pre.weight").values, before.at("dec.conv_pre.weight").values);
+}
+
 }  // namespace
 }  // namespace melisma

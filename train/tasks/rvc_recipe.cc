@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "models/rvc/training_file.h"
 #include "models/weights/model_file.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
@@ -82,17 +83,34 @@ std::filesystem::path discriminator_beside(const RvcSettings& settings, const st
   return std::filesystem::exists(beside) ? beside : std::filesystem::path();
 }
 
+// The weights of a discriminator file; Error(checkpoint) if it is of another set of sub-discriminators.
+StateDict discriminator_weights(const std::filesystem::path& path, const RvcDiscriminatorConfig& expected) {
+  return with_context(fmt::format("loading the discriminator '{}'", path.string()), [&] {
+    auto weights = read_model(path).weights;
+    const auto found = rvc_discriminator_of_shapes(weights);
+    if (found == expected) return weights;
+    const auto text = [](const RvcDiscriminatorConfig& c) {
+      return fmt::format("{} (scale_divisor {}, period_divisor {})", c.version, c.scale_divisor, c.period_divisor);
+    };
+    fail(ErrorKind::checkpoint,
+         "it is a discriminator {}, but the model's is {}; set [discriminator] so, or name another file in "
+         "discriminator_from",
+         text(found), text(expected));
+  });
+}
+
 void load_starting_point(RvcTask& task, const RvcSettings& settings, const std::filesystem::path& from,
+                         const std::vector<std::string>& speakers,
                          std::vector<std::pair<std::string, std::string>>& facts) {
-  load_pretrained(task.generator(), read_model(from), from.string());
+  const auto remark = load_pretrained(task.generator(), read_model(from), from.string(), speakers);
   facts.emplace_back("starts from", from.string());
+  if (!remark.empty()) facts.emplace_back("speaker table", remark);
   const auto judge = discriminator_beside(settings, from);
   if (judge.empty()) {
     facts.emplace_back("discriminator", "untrained: no discriminator.safetensors lies beside the weights");
     return;
   }
-  with_context(fmt::format("loading the discriminator '{}'", judge.string()),
-               [&] { task.discriminator().load(read_model(judge).weights); });
+  task.discriminator().load(discriminator_weights(judge, settings.discriminator));
   facts.emplace_back("discriminator", judge.string());
 }
 
@@ -201,7 +219,7 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
       std::make_unique<RvcTask>(settings_, voice, inputs.dataset, spread(held_out, count), spread(training, count));
   ComposedTask composed;
   composed.facts = facts_of(settings_, *task, pieces);
-  if (inputs.from) load_starting_point(*task, settings_, *inputs.from, composed.facts);
+  if (inputs.from) load_starting_point(*task, settings_, *inputs.from, dataset.speakers(), composed.facts);
   composed.plan.trainer = settings_.trainer;
   composed.plan.optimizers = {{"discriminator", settings_.discriminator_optimizer},
                               {"generator", settings_.generator_optimizer}};

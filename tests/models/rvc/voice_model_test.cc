@@ -39,7 +39,7 @@ ModelFile narrow_model(std::uint64_t seed, const SynthesizerForm& form = {}) {
 }
 
 std::string refusal(const ModelFile& file, Synthesizer& network) {
-  return testing::refusal_of(ErrorKind::checkpoint, [&] { load_pretrained(network, file, "base.pth"); });
+  return testing::refusal_of(ErrorKind::checkpoint, [&] { (void)load_pretrained(network, file, "base.pth"); });
 }
 
 TEST(VoiceModel, ConfigurationSurvivesItsJson) {
@@ -91,29 +91,114 @@ TEST(Pretrained, WholeAndFoldedWeightsAreTaken) {
   EXPECT_EQ(refusal(folded, network), "no error");
 }
 
-TEST(Pretrained, TheSpeakerTableIsCutOrLeft) {
+TEST(Pretrained, HalfPrecisionBasesAreTakenAsFloats) {
+  auto file = narrow_model(1);
+  StateDict halves;
+  for (const auto& [name, tensor] : file.weights) halves.add(name, tensor.to(at::kHalf));
+  file.weights = halves;
+  Synthesizer network(narrow_voice());
+  EXPECT_EQ(refusal(file, network), "no error");
+  for (const auto& [name, tensor] : network.state_dict()) {
+    EXPECT_EQ(tensor.scalar_type(), at::kFloat) << name;
+    EXPECT_TRUE(at::equal(tensor, file.weights.at(name).to(at::kFloat))) << name;
+  }
+}
+
+TEST(Pretrained, TheSpeakerTableIsCutOrFilledAndThatIsTold) {
   const auto file = narrow_model(1);
-  auto config = narrow_voice();
-  config.speakers = 5;
-  Synthesizer more(config);
-  EXPECT_EQ(refusal(file, more), "no error");
-  EXPECT_TRUE(at::equal(more.state_dict().at("emb_g.weight").narrow(0, 0, 3), file.weights.at("emb_g.weight")));
-  config.speakers = 2;
-  Synthesizer fewer(config);
-  EXPECT_EQ(refusal(file, fewer), "no error");
+  const auto load = [&](std::int64_t speakers, const std::vector<std::string>& names, at::Tensor& table) {
+    auto config = narrow_voice();
+    config.speakers = speakers;
+    Synthesizer network(config);
+    auto told = load_pretrained(network, file, "base.pth", names);
+    table = network.state_dict().at("emb_g.weight").clone();
+    return told;
+  };
+  const auto& rows = file.weights.at("emb_g.weight");
+  at::Tensor table;
+  EXPECT_EQ(load(3, {"ann", "bob"}, table), "");
+  EXPECT_TRUE(at::equal(table, rows));
+  EXPECT_EQ(load(5, {}, table), "3 rows are the file's, 2 start fresh");
+  EXPECT_TRUE(at::equal(table.narrow(0, 0, 3), rows));
+  EXPECT_EQ(load(2, {}, table), "the first 2 of the 3 rows in the file are taken");
+  EXPECT_TRUE(at::equal(table, rows.narrow(0, 0, 2)));
+  EXPECT_EQ(load(3, {"bob", "carla"}, table), "bob found by name");
+  EXPECT_TRUE(at::equal(table[0], rows[1]));
+  EXPECT_TRUE(at::equal(table[1], rows[1]));  // nobody's of that name: the row of that number
+}
+
+// What a network of `config` says to weights of `given`.
+std::string refusal_between(const RvcConfig& given, const RvcConfig& config, bool is_foreign) {
+  Synthesizer source(given), network(config);
+  ModelFile file;
+  file.weights = source.state_dict();
+  if (!is_foreign) {
+    file.family = "rvc";
+    file.config = to_canonical_json({given, "", "", {}});
+  }
+  return refusal(file, network);
 }
 
 TEST(Pretrained, AnotherArchitectureIsNamedBySetting) {
-  const auto file = narrow_model(1);
+  const std::string advice =
+      ". Set the preset, vocoder and content features that it was made for, or start from other weights";
+  const auto expect = [&](const auto& change, const std::string& difference) {
+    auto config = rvc_v2_32k();
+    config.inter_channels = config.hidden_channels = config.filter_channels = 8;
+    config.n_layers = config.posterior_layers = 1;
+    config.upsample_initial_channels = 32;
+    auto given = config;
+    change(given);
+    for (const bool is_foreign : {true, false}) {
+      EXPECT_EQ(refusal_between(given, config, is_foreign),
+                "'base.pth' does not fit the model: " + difference + advice);
+    }
+  };
+  expect([](RvcConfig& c) { c.content_channels = 256; }, "content_channels is 256 in the file but 768 in the model");
+  expect([](RvcConfig& c) { c.vocoder = "mrf"; }, "vocoder is mrf in the file but hifigan in the model");
+  expect([](RvcConfig& c) { c.vocoder = "refinegan"; }, "vocoder is refinegan in the file but hifigan in the model");
+  expect([](RvcConfig& c) { c.upsample_initial_channels = 64; },
+         "upsample_initial_channels is 64 in the file but 32 in the model");
+  expect([](RvcConfig& c) { c.inter_channels = 16; }, "inter_channels is 16 in the file but 8 in the model");
+  const auto at_rate = [](RvcConfig (*preset)()) {
+    return [preset](RvcConfig& c) {
+      const auto other = preset();
+      c.sample_rate_hz = other.sample_rate_hz;
+      c.n_fft = c.window = other.n_fft;
+      c.hop = other.hop;
+      c.upsample_rates = other.upsample_rates;
+      c.upsample_kernels = other.upsample_kernels;
+    };
+  };
+  expect(at_rate(rvc_v2_40k), "sample_rate_hz is 40000 in the file but 32000 in the model");
+  expect(at_rate(rvc_v1_48k), "sample_rate_hz is 48000 in the file but 32000 in the model");
+  expect(
+      [&](RvcConfig& c) {
+        at_rate(rvc_v2_48k)(c);
+        c.content_channels = 256;
+      },
+      "sample_rate_hz is 48000 in the file but 32000 in the model; content_channels is 256 in the file but 768 in the "
+      "model");
+}
+
+TEST(Pretrained, AnotherDepthIsNamedByTensors) {
   auto config = narrow_voice();
-  config.content_channels = 768;
-  Synthesizer other(config);
-  EXPECT_EQ(refusal(file, other),
-            "'base.pth' does not fit the model: content_channels is 20 in the file but 768 in the model");
-  config = narrow_voice();
   config.posterior_layers = 3;
   Synthesizer deeper(config);
-  EXPECT_THAT(refusal(file, deeper), HasSubstr("enc_q.enc"));
+  EXPECT_THAT(refusal(narrow_model(1), deeper), HasSubstr("enc_q.enc"));
+}
+
+TEST(Pretrained, RefineGanOfAnotherRateIsRefusedWhereTheFileSaysIt) {
+  auto config = rvc_v2_32k(), given = rvc_v2_24k();
+  for (auto* c : {&config, &given}) {
+    c->inter_channels = c->hidden_channels = c->filter_channels = 8;
+    c->n_layers = c->posterior_layers = 1;
+    c->upsample_initial_channels = 32;
+    c->vocoder = "refinegan";
+  }
+  EXPECT_THAT(refusal_between(given, config, /*is_foreign=*/false),
+              HasSubstr("sample_rate_hz is 24000 in the file but 32000 in the model"));
+  EXPECT_EQ(refusal_between(given, config, /*is_foreign=*/true), "no error");  // nothing in it tells
 }
 
 TEST(Pretrained, ExtractedVoicesAndOtherFilesAreRefusedInWords) {
