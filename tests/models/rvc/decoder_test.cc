@@ -129,6 +129,30 @@ TEST(GoldenDecoder, RefineGanKeysComeInTheOrderOfApplio) {
   EXPECT_FALSE(std::getline(list, line)) << line;
 }
 
+TEST(Decoder, HearsAsFarAsItsContextAndNotFurther) {
+  const c10::NoGradGuard no_grad;
+  for (const auto& vocoder : kRvcVocoders) {
+    auto config = rvc_v2_32k();
+    config.vocoder = vocoder.name;
+    config.inter_channels = config.speaker_channels = 4;
+    config.upsample_initial_channels = 32;
+    const auto decoder = make_decoder(config, false);
+    testing::fill_by_formula(*decoder, "reach/");
+    decoder->to(at::kDouble);
+    const auto context = decoder->context_frames(), middle = context + 10, frames = 2 * middle + 1;
+    auto z = formula_tensor("z", {1, 4, frames}).to(at::kDouble);
+    auto source = formula_tensor("source", {1, 1, frames * config.hop}).to(at::kDouble);
+    const auto speaker = at::zeros({1, 4, 1}, at::kDouble);
+    const auto before = (*decoder)(z, speaker, source);
+    z.select(2, middle).add_(1);
+    source.narrow(2, middle * config.hop, config.hop).add_(1);
+    const auto changed = ((*decoder)(z, speaker, source) != before).view({frames, config.hop}).any(1).nonzero();
+    const auto back = middle - changed.min().item<std::int64_t>(), ahead = changed.max().item<std::int64_t>() - middle;
+    EXPECT_LE(std::max(back, ahead), context) << vocoder.name;
+    EXPECT_GE(std::min(back, ahead), context * 3 / 4) << vocoder.name << " computes more than it needs";
+  }
+}
+
 TEST(Decimator, KeepsWhatItsRateCanHoldAndRemovesTheRest) {
   const auto tone = [](double cycles_a_sample) {
     return at::sin(at::arange(8000, at::kDouble) * (2 * M_PI * cycles_a_sample)).to(at::kFloat).view({1, 1, -1});
