@@ -21,6 +21,7 @@ using ToolJson = nlohmann::ordered_json;
 constexpr std::size_t kListItems = 18;
 constexpr std::int64_t kIgnoredSegment = 32;  // item 1, which no reader looks at
 constexpr const char* kOwnKey = "melisma";    // our own configuration, which the tools pass over
+constexpr const char* kOwnProvenanceKey = "melisma_provenance";
 
 SynthesizerForm form_of_weights(const StateDict& weights) {
   const auto any = [&](const auto& test) { return std::any_of(weights.begin(), weights.end(), test); };
@@ -149,6 +150,9 @@ ModelFile as_rvc_voice(ModelFile file) {
   file.family = "rvc";
   file.config = to_canonical_json(voice);
   file.sample_rate_hz = voice.network.sample_rate_hz;
+  if (const auto own = contents.find(kOwnProvenanceKey); own != contents.end() && own->is_string()) {
+    file.provenance = own->get<std::string>();
+  }
   return file;
 }
 
@@ -233,13 +237,16 @@ PickleValue rvc_tool_voice(const ModelFile& model, std::vector<TensorToWrite> te
   root->set("creation_date", created);
   root->set("model_hash",
             sha256(fmt::format("{}-{}-{}-{}-{}-{}", name, epoch, step, network.sample_rate_hz, version, list)));
-  root->set("model_name", name);
-  root->set("author", "None");
+  const auto info =
+      model.info.empty() ? voice_file_detail::ToolJson::object() : voice_file_detail::ToolJson::parse(model.info);
+  root->set("model_name", info.value("name", name));
+  root->set("author", info.value("author", "None"));
   root->set("dataset_length", "None");
   root->set("embedder_model", "contentvec");
   root->set("speakers_id", std::max<std::int64_t>(static_cast<std::int64_t>(voice.speaker_names.size()), 1));
   root->set("vocoder", std::string(vocoder_of(network).tool_name));
   root->set(voice_file_detail::kOwnKey, model.config);
+  if (!model.provenance.empty()) root->set(voice_file_detail::kOwnProvenanceKey, model.provenance);
   return root;
 }
 

@@ -21,6 +21,7 @@ struct ModelFile {
   std::int64_t epoch = -1, step = -1;  // -1 = unknown
   std::string layout = "melisma";      // who wrote it: "melisma", "applio", "webui", ...
   std::string contents;                // JSON of what a foreign file says beside its tensors; empty in native files
+  std::string info;                    // JSON of what people wrote into a native file: name, author, ...; may be empty
 };
 
 // Reads .safetensors or .pth/.pt by content, not by name. Weight-norm spellings come out as weight_g / weight_v. A

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "tools/base/error.h"
 
@@ -54,20 +55,25 @@ at::Tensor fold_weight_norm(const at::Tensor& g, const at::Tensor& v) {
   return at::_weight_norm(v.to(at::kFloat), g.to(at::kFloat), dimension);
 }
 
-StateDict fold_weight_norm(const StateDict& weights) {
+std::vector<std::string> folded_names(const StateDict& weights) {
   using namespace weight_norm_detail;
-  StateDict folded;
+  std::vector<std::string> names;
+  std::unordered_set<std::string> seen;
   for (const auto& [name, tensor] : weights) {
-    const auto is_g = name.ends_with(kG), is_v = name.ends_with(kV);
-    if (!is_g && !is_v) {
-      folded.add(name, tensor);
-      continue;
-    }
-    const auto base = with_ending(name, is_g ? kG : kV, "");
-    const auto whole = base + ".weight";
-    if (folded.contains(whole)) continue;
-    folded.add(whole, fold_weight_norm(weights.at(base + std::string(kG)), weights.at(base + std::string(kV))));
+    const bool is_half = name.ends_with(kG) || name.ends_with(kV);
+    auto whole = is_half ? name.substr(0, name.size() - kG.size()) + ".weight" : name;
+    if (seen.insert(whole).second) names.push_back(std::move(whole));
   }
+  return names;
+}
+
+at::Tensor folded_weight(const StateDict& weights, const std::string& name) {
+  return weights.contains(name) ? weights.at(name) : fold_weight_norm(weights.at(name + "_g"), weights.at(name + "_v"));
+}
+
+StateDict fold_weight_norm(const StateDict& weights) {
+  StateDict folded;
+  for (const auto& name : folded_names(weights)) folded.add(name, folded_weight(weights, name));
   return folded;
 }
 

@@ -2,6 +2,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <string>
+#include <vector>
+
 #include "models/weights/state_dict.h"
 
 namespace melisma {
@@ -13,7 +16,11 @@ namespace melisma {
 // [C,I,K]. The arithmetic is that of a running model.
 [[nodiscard]] at::Tensor fold_weight_norm(const at::Tensor& g, const at::Tensor& v);
 
-// Each pair X.weight_g, X.weight_v becomes X.weight, at the place of the first of the two; other tensors stay.
+// Names as they are once folded: each pair X.weight_g, X.weight_v is X.weight, at the place of the first of the two.
+[[nodiscard]] std::vector<std::string> folded_names(const StateDict& weights);
+// The tensor under such a name: as stored, or its pair folded.
+[[nodiscard]] at::Tensor folded_weight(const StateDict& weights, const std::string& name);
+// All of them.
 [[nodiscard]] StateDict fold_weight_norm(const StateDict& weights);
 
 // The weights under the names of `expected`: where it has X.weight_g and X.weight_v but `weights` only X.weight, v is

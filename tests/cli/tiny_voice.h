@@ -72,6 +72,24 @@ inline std::filesystem::path tiny_voice() {
 
 inline std::filesystem::path tiny_workspace() { return tiny_voice().parent_path() / "melisma-workspace"; }
 
+// Another voice of the same dataset, in a workspace of its own, made once a test binary.
+inline std::filesystem::path other_voice() {
+  static const auto folder = [] {
+    auto made = std::make_unique<TemporaryFolder>();
+    write_file_atomically(*made / "tiny.toml", kTinyVoice);
+    const auto dataset = (tiny_workspace() / "datasets" / "two.h5").string();
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"train", "rvc", "--dataset", dataset, "--config", "tiny.toml", "--name", "other",
+                                   "--epochs", "1", "--set", "trainer.seed=99"},
+          {"extract", "other", "-o", "other.safetensors"}}) {
+      const auto result = run_program(made->path(), words);
+      if (result.exit_code != 0) throw std::runtime_error("no other voice: " + result.err);
+    }
+    return made;
+  }();
+  return *folder / "other.safetensors";
+}
+
 // The checkpoint folder of the run "tiny".
 inline std::filesystem::path tiny_checkpoint() {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(tiny_workspace() / "runs")) {

@@ -6,6 +6,7 @@
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
+#include "tools/actions/fuse_action.h"
 #include "tools/actions/index_action.h"
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/pitch_action.h"
@@ -27,6 +28,7 @@ struct EngineActions {
   int (*build_index)(const IndexOptions& options);
   int (*inspect)(const InspectOptions& options);
   int (*pitch)(const PitchActionOptions& options);
+  int (*fuse)(const FuseOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <map>
+
 #include "models/rvc/voice_file.h"
 #include "tools/base/error.h"
 
@@ -38,6 +40,14 @@ ModelSource find_model(const fs::path& workspace, const std::string& name, std::
     fail(ErrorKind::usage, "no such model file or folder: '{}'; a run of the workspace is named without path", name);
   }
   return model_of_run(Run::open(workspace, name), which);
+}
+
+void make_labels_distinct(std::vector<ModelSource>& sources) {
+  std::map<std::string, int> count;
+  for (const auto& source : sources) ++count[source.label];
+  for (auto& source : sources) {
+    if (count[source.label] > 1) source.label = source.file.string();
+  }
 }
 
 ModelFile load_model(const fs::path& workspace, const std::string& name, std::string_view which) {

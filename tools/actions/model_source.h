@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "experiments/runs/run.h"
 #include "models/weights/model_file.h"
@@ -24,6 +25,9 @@ struct ModelSource {
 // is.
 [[nodiscard]] ModelSource find_model(const std::filesystem::path& workspace, const std::string& name,
                                      std::string_view which = "best");
+
+// Where two models have one label, both are called by their files.
+void make_labels_distinct(std::vector<ModelSource>& sources);
 
 // The model of find_model, read.
 [[nodiscard]] ModelFile load_model(const std::filesystem::path& workspace, const std::string& name,

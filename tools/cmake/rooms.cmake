@@ -12,8 +12,9 @@ melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5 ZLIB::ZLIB Eige
 melisma_library(models/catalogue DEPS base LINK PkgConfig::curl)
 melisma_embeds(catalogue models/catalogue/catalogue.toml kShippedCatalogue)
 melisma_library(models/weights TORCH DEPS base config)
+melisma_library(models/merging TORCH DEPS base config weights)
 melisma_library(models/layers TORCH DEPS base config weights signal)
-melisma_library(models/rvc TORCH DEPS base config weights layers signal)
+melisma_library(models/rvc TORCH DEPS base config weights merging layers signal)
 melisma_library(models/pitch TORCH DEPS base config signal catalogue weights layers LINK nlohmann_json::nlohmann_json)
 melisma_library(models/content TORCH DEPS base config catalogue weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
@@ -42,8 +43,8 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites prepare engine
-       tasks runs report bench retrieval)
+  DEPS base config audio signal sets weights merging layers rvc features quantized convert statistics metrics suites prepare
+       engine tasks runs report bench retrieval)
 melisma_library(tools/cli DEPS base config audio sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "models/weights/weight_norm.h"
+#include "tests/models/rvc/narrow_voice.h"
 #include "tests/support/refusal.h"
 #include "tests/support/rvc_golden.h"
 #include "tools/base/error.h"
@@ -14,29 +15,8 @@ namespace melisma {
 namespace {
 
 using ::testing::HasSubstr;
-
-RvcConfig narrow_voice() {
-  auto config = rvc_v2_40k();
-  config.content_channels = 20;
-  config.inter_channels = config.hidden_channels = 8;
-  config.filter_channels = 16;
-  config.n_layers = config.posterior_layers = 2;
-  config.speakers = 3;
-  config.speaker_channels = 4;
-  config.upsample_initial_channels = 16;
-  return config;
-}
-
-ModelFile narrow_model(std::uint64_t seed, const SynthesizerForm& form = {}) {
-  Synthesizer network(narrow_voice(), form);
-  auto generator = at::detail::createCPUGenerator(seed);
-  network.initialise(generator);
-  ModelFile file;
-  file.family = "rvc";
-  for (const auto& [name, tensor] : network.state_dict()) file.weights.add(name, tensor.clone());
-  file.config = to_canonical_json({narrow_voice(), R"({"method":"cepstral","bands":40})", "", {"ann", "bob"}});
-  return file;
-}
+using testing::narrow_model;
+using testing::narrow_voice;
 
 std::string refusal(const ModelFile& file, Synthesizer& network) {
   return testing::refusal_of(ErrorKind::checkpoint, [&] { (void)load_pretrained(network, file, "base.pth"); });

@@ -15,6 +15,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .build_index = guarded<melisma::build_index>,
       .inspect = guarded<melisma::inspect>,
       .pitch = guarded<melisma::pitch>,
+      .fuse = guarded<melisma::fuse>,
   };
   return &actions;
 }
