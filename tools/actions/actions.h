@@ -2,6 +2,7 @@
 // through the one table that libmelisma_engine.so exports. Option structs and this header include no Torch.
 #pragma once
 #include "tools/actions/bench_action.h"
+#include "tools/actions/compare_action.h"
 #include "tools/actions/convert_action.h"
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
@@ -29,6 +30,7 @@ struct EngineActions {
   int (*inspect)(const InspectOptions& options);
   int (*pitch)(const PitchActionOptions& options);
   int (*fuse)(const FuseOptions& options);
+  int (*compare)(const CompareOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

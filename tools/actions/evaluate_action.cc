@@ -9,15 +9,12 @@
 
 #include "data/audio/audio_writer.h"
 #include "eval/suites/resynthesis.h"
-#include "infer/convert/voice.h"
+#include "models/rvc/voice_file.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
-#include "tools/actions/model_source.h"
+#include "tools/actions/held_out.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
-#include "tools/base/error.h"
-#include "tools/base/format.h"
-#include "tools/base/hash.h"
 
 namespace melisma {
 namespace evaluate_detail {
@@ -28,21 +25,6 @@ using Json = nlohmann::ordered_json;
 std::string command_of(const EvaluateOptions& options) {
   return fmt::format("melisma evaluate {} --epoch {} --dataset {} --split {}", options.model, options.epoch,
                      options.dataset, options.split);
-}
-
-Candidate voice_candidate(std::string name, std::string summary, const Voice& voice, const Dataset& dataset,
-                          std::uint64_t noise_seed) {
-  return {std::move(name), std::move(summary), [&voice, &dataset, noise_seed](const Clip& clip) {
-            return voice.resynthesize(dataset, clip, {.noise_seed = noise_seed});
-          }};
-}
-
-Json ledger_json(const Dataset& dataset) {
-  auto entries = Json::array();
-  for (const auto& entry : dataset.ledger()) {
-    entries.push_back({{"time_utc", entry.time_utc}, {"command", entry.command}, {"model_hash", entry.model_hash}});
-  }
-  return entries;
 }
 
 // The first clip of each of the first `n` recordings of the split.
@@ -91,40 +73,23 @@ int evaluate(const EvaluateOptions& options) {
   auto events = console_events();
   auto dataset = Dataset::open(dataset_path(options.workspace, options.dataset));
   const auto source = find_model(options.workspace, options.model, options.epoch);
-  const auto file = read_model(source.file);
-  const auto voice = with_context(fmt::format("loading '{}'", options.model), [&] { return Voice::load(file); });
-  if (voice.sample_rate_hz() != dataset.sample_rate_hz()) {
-    fail(ErrorKind::data, "'{}' speaks at {} Hz but the dataset '{}' is at {} Hz; prepare one at the voice's rate",
-         source.label, voice.sample_rate_hz(), dataset.path().string(), dataset.sample_rate_hz());
-  }
-  const auto untrained = Voice::untrained(file, options.noise_seed);
-  const auto model_hash = sha256_of_file(source.file);
-  if (dataset.clips_of(split).empty()) {
-    fail(ErrorKind::data, "{}: the {} split has no clips", dataset.path().string(), options.split);
-  }
-  if (split == Split::test) dataset.record_test_opening({utc_now(), command_of(options), model_hash});
+  const auto model = measured_voice(source, read_rvc_voice(source.file), dataset);
+  const auto untrained = Voice::untrained(model.file, options.noise_seed);
+  require_clips(dataset, split);
+  if (split == Split::test) dataset.record_test_opening({utc_now(), command_of(options), model.sha256});
 
   const std::vector<Candidate> candidates{
-      voice_candidate(source.label, "the model", voice, dataset, options.noise_seed),
+      voice_candidate(source.label, "the model", model.voice, dataset, options.noise_seed),
       voice_candidate("untrained", "the same network with fresh weights", untrained, dataset, options.noise_seed),
       recording_itself(dataset)};
-  const auto result =
-      run_resynthesis(dataset,
-                      {.split = split,
-                       .metrics = options.metrics,
-                       .max_clips = options.max_clips,
-                       .progress =
-                           [&](std::int64_t done, std::int64_t total) {
-                             events->receive(ProgressEvent{
-                                 "evaluating", static_cast<double>(done), static_cast<double>(total), "clips", {}});
-                           }},
-                      candidates);
+  const auto result = run_resynthesis(dataset,
+                                      {.split = split,
+                                       .metrics = options.metrics,
+                                       .max_clips = options.max_clips,
+                                       .progress = clip_progress(*events, "evaluating")},
+                                      candidates);
   auto json = to_json(result);
-  json["model"] = {{"label", source.label},
-                   {"file", source.file.string()},
-                   {"sha256", model_hash},
-                   {"epoch", source.checkpoint ? source.checkpoint->epoch : file.epoch},
-                   {"step", source.checkpoint ? source.checkpoint->step : file.step}};
+  json["model"] = identity_json(model);
   json["noise_seed"] = options.noise_seed;
   json["command"] = command_of(options);
   json["time_utc"] = utc_now();
@@ -144,14 +109,7 @@ int evaluate(const EvaluateOptions& options) {
     return 0;
   }
   fmt::print("{}", to_table(result));
-  const auto openings = dataset.ledger();
-  if (split == Split::test) {
-    fmt::print("\nthe test split has been opened {} so far:\n",
-               format_amount(static_cast<double>(openings.size()), "times"));
-    for (const auto& entry : openings) {
-      fmt::print("  {}  {}  model {}\n", entry.time_utc, entry.command, entry.model_hash.substr(0, 12));
-    }
-  }
+  if (split == Split::test) print_ledger(dataset);
   if (!kept.empty()) fmt::print("\nkept in {}\n", kept.string());
   return 0;
 }

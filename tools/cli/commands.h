@@ -17,6 +17,7 @@ std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_index(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_inspect(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_fuse(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_compare(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_models(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
@@ -39,6 +40,7 @@ inline constexpr std::array kCommands{
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
     Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},
+    Command{"compare", "two voices by their weights, and over the same held-out recordings", define_compare},
     Command{"report", "one self-contained page about one or more runs", define_report},
     Command{"config", "settings explained, checked and listed", define_config},
 };

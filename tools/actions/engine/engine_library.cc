@@ -16,6 +16,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .inspect = guarded<melisma::inspect>,
       .pitch = guarded<melisma::pitch>,
       .fuse = guarded<melisma::fuse>,
+      .compare = guarded<melisma::compare>,
   };
   return &actions;
 }
