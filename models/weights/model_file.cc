@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 
 #include "models/weights/mapped_file.h"
+#include "models/weights/model_info.h"
 #include "models/weights/pth_file.h"
 #include "models/weights/pth_model.h"
 #include "models/weights/weight_norm.h"
@@ -43,11 +45,24 @@ FileMetadata metadata_of(const ModelFile& model) {
                         {"sample_rate", std::to_string(model.sample_rate_hz)},
                         {"quantization", model.quantization},
                         {"layout", model.layout}};
+  if (!model.info.empty()) {
+    const auto info = nlohmann::json::parse(model.info);
+    for (const auto& [key, value] : info.items()) metadata[key] = value.get<std::string>();
+  }
   if (!model.metrics.empty()) metadata["metrics"] = model.metrics;
   if (!model.provenance.empty()) metadata["provenance"] = model.provenance;
   if (model.epoch >= 0) metadata["epoch"] = std::to_string(model.epoch);
   if (model.step >= 0) metadata["step"] = std::to_string(model.step);
   return metadata;
+}
+
+// What is not the program's own, as JSON.
+std::string info_of(const FileMetadata& metadata) {
+  auto info = nlohmann::json::object();
+  for (const auto& [key, value] : metadata) {
+    if (!is_program_metadata(key)) info[key] = value;
+  }
+  return info.empty() ? "" : info.dump();
 }
 
 ModelFile from_safetensors(SafetensorsFile file) {
@@ -66,6 +81,7 @@ ModelFile from_safetensors(SafetensorsFile file) {
   model.provenance = text_in(file.metadata, "provenance", "");
   model.epoch = number_in(file.metadata, "epoch", -1);
   model.step = number_in(file.metadata, "step", -1);
+  model.info = info_of(file.metadata);
   model.layout = text_in(file.metadata, "layout", version > 0 ? "melisma" : "safetensors");
   return model;
 }

@@ -160,7 +160,7 @@ class PickleWriter {
     } else if (const auto* tensor = value.tensor()) {
       put_tensor({"", tensor->sizes().vec(), tensor->scalar_type(), [t = tensor->detach()] { return t; }, {}});
     } else {
-      fail(ErrorKind::internal, "a .pth file cannot hold {}", value.kind_name());
+      fail(ErrorKind::checkpoint, "{} is not written into .pth files", value.kind_name());
     }
   }
 

@@ -71,6 +71,14 @@ TEST_F(InspectCommand, ShowsTheHeldOutScoresOfARun) {
   EXPECT_EQ(run["training"]["held_out"][0]["mel_distance"], run["training"]["best_score"]);
 }
 
+TEST_F(InspectCommand, AnExtractedVoiceKnowsTheTrainingItComesFromWhileTheWorkspaceHasIt) {
+  const auto voice = seen(testing::tiny_voice().string());
+  EXPECT_EQ(voice["training"], seen("tiny")["training"]);
+  EXPECT_THAT(run({"inspect", "tiny"}).out, HasSubstr("held-out, by epoch   \u2581  "));
+  const auto elsewhere = testing::run_program(folder_.path(), {"inspect", testing::tiny_voice().string(), "--json"});
+  EXPECT_TRUE(nlohmann::json::parse(elsewhere.out)["training"].is_null());
+}
+
 TEST_F(InspectCommand, ReadsWhatAnotherToolWroteBesideTheWeights) {
   const auto path = testing::golden_folder("rvc/files") / "voice_applio.pth";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no fixtures";

@@ -4,6 +4,7 @@
 #include "tools/actions/bench_action.h"
 #include "tools/actions/compare_action.h"
 #include "tools/actions/convert_action.h"
+#include "tools/actions/edit_info_action.h"
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
@@ -31,6 +32,7 @@ struct EngineActions {
   int (*pitch)(const PitchActionOptions& options);
   int (*fuse)(const FuseOptions& options);
   int (*compare)(const CompareOptions& options);
+  int (*edit_info)(const EditInfoOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

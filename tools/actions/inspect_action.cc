@@ -1,8 +1,12 @@
 #include "tools/actions/inspect_action.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "data/audio/audio_file.h"
 #include "tools/base/error.h"
@@ -42,6 +46,43 @@ void print_recording(const Json& r) {
                           p["low_hz"].get<double>(), p["high_hz"].get<double>()));
 }
 
+// The held-out scores of a training as one line of blocks, the largest as high as a line is.
+std::string curve_line(const Json& points, const std::string& metric) {
+  static constexpr const char* kBlocks[] = {"\u2581", "\u2582", "\u2583", "\u2584",
+                                            "\u2585", "\u2586", "\u2587", "\u2588"};
+  std::vector<double> scores;
+  for (const auto& point : points) {
+    if (point[metric].is_number()) scores.push_back(point[metric].get<double>());
+  }
+  if (scores.empty()) return "";
+  const auto [low, high] = std::ranges::minmax(scores);
+  std::string line;
+  for (const auto score : scores) line += kBlocks[high > low ? std::lround(7 * (score - low) / (high - low)) : 0];
+  return fmt::format("{}  {:.4f} to {:.4f}, last {:.4f}", line, low, high, scores.back());
+}
+
+void print_training(const Json& t) {
+  if (t.is_null()) return;
+  const auto metric = t["metric"].get<std::string>();
+  print_value("training", fmt::format("{}, {}; best epoch {}: {} {:.4f}", t["run"].get<std::string>(),
+                                      t["state"].get<std::string>(), t["best_epoch"].dump(), metric,
+                                      t["best_score"].get<double>()));
+  if (const auto line = curve_line(t["held_out"], metric); !line.empty()) print_value("  held-out, by epoch", line);
+}
+
+// What a fused voice is made of.
+void print_parents(const Json& provenance) {
+  if (!provenance.is_object() || !provenance.contains("fused_from")) return;
+  print_value("fused", fmt::format("{} on {} weights", provenance.value("method", ""), provenance.value("on", "")));
+  for (const auto& parent : provenance["fused_from"]) {
+    print_value("  of " + parent.value("name", ""), "sha256 " + parent.value("sha256", "").substr(0, 12));
+  }
+  const auto weights_of_parts = provenance.value("weights", Json::object());
+  for (const auto& [part, weights] : weights_of_parts.items()) {
+    print_value("  weights of " + part, fmt::format("{:.4g}", fmt::join(weights.get<std::vector<double>>(), ", ")));
+  }
+}
+
 void print_model(const Json& m) {
   print_value("model", m["label"]);
   print_value("family, layout", fmt::format("{}, {}", m["family"].get<std::string>(), m["layout"].get<std::string>()));
@@ -57,14 +98,12 @@ void print_model(const Json& m) {
     print_value("  " + part["name"].get<std::string>(),
                 fmt::format("{:>10} parameters, norm {:.4g}", part["parameters"].dump(), part["norm"].get<double>()));
   }
-  if (const auto& t = m["training"]; !t.is_null()) {
-    print_value("training", fmt::format("{}, {}; best epoch {}: {} {:.4f}", t["run"].get<std::string>(),
-                                        t["state"].get<std::string>(), t["best_epoch"].dump(),
-                                        t["metric"].get<std::string>(), t["best_score"].get<double>()));
-  }
-  if (const auto& contents = m["contents"]; contents.is_object()) {
-    for (const auto& [key, value] : contents.items()) {
-      print_value("  " + key, value.is_string() ? value.get<std::string>() : value.dump());
+  print_training(m["training"]);
+  print_parents(m["provenance"]);
+  for (const auto* key : {"contents", "info"}) {
+    if (!m[key].is_object()) continue;
+    for (const auto& [name, value] : m[key].items()) {
+      print_value("  " + name, value.is_string() ? value.get<std::string>() : value.dump());
     }
   }
 }

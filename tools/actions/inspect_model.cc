@@ -8,6 +8,7 @@
 #include "models/rvc/voice_file.h"
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/model_source.h"
+#include "tools/base/error.h"
 #include "tools/base/metrics_file.h"
 
 namespace melisma {
@@ -60,18 +61,32 @@ Json facts_of(const StateDict& weights) {
   return {{"tensors", weights.size()}, {"parameters", total}, {"parts", rows}};
 }
 
-// Held-out scores of a run, epoch by epoch; null for other models.
-Json curve_of(const ModelSource& source) {
-  if (!source.run) return nullptr;
-  const auto status = source.run->status();
+// Held-out scores of a run, epoch by epoch.
+Json curve_of(const Run& run) {
+  const auto status = run.status();
   auto points = Json::array();
-  for (const auto& line : read_metrics_file(source.run->metrics())) {
+  for (const auto& line : read_metrics_file(run.metrics())) {
     for (const auto& [name, value] : line.values) {
       if (name == "validation/" + status.metric) points.push_back({{"epoch", line.epoch}, {status.metric, value}});
     }
   }
-  return {{"run", source.run->id()},         {"state", status.state},           {"metric", status.metric},
-          {"best_epoch", status.best_epoch}, {"best_score", status.best_score}, {"held_out", points}};
+  return {{"run", run.id()},
+          {"state", status.state},
+          {"metric", status.metric},
+          {"best_epoch", status.best_epoch},
+          {"best_score", status.best_score},
+          {"held_out", points}};
+}
+
+// Of the run the model is in, or was extracted from if the workspace still has it; null for other models.
+Json training_of(const ModelSource& source, const Json& provenance, const std::filesystem::path& workspace) {
+  if (source.run) return curve_of(*source.run);
+  if (!provenance.is_object() || !provenance.contains("run") || !provenance["run"].is_string()) return nullptr;
+  try {
+    return curve_of(Run::open(workspace, provenance["run"].get<std::string>()));
+  } catch (const Error&) {  // the run is elsewhere
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -95,9 +110,10 @@ Json inspected_model(const InspectOptions& options) {
   result.update(facts_of(model.weights));
   result["config"] = parsed(model.config);
   result["contents"] = parsed(model.contents);
+  result["info"] = parsed(model.info);
   result["metrics"] = parsed(model.metrics);
   result["provenance"] = parsed(model.provenance);
-  result["training"] = curve_of(source);
+  result["training"] = training_of(source, result["provenance"], options.workspace);
   return result;
 }
 

@@ -18,6 +18,7 @@ std::function<int()> define_index(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_inspect(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_fuse(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_compare(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_edit_info(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_models(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
@@ -36,6 +37,7 @@ inline constexpr std::array kCommands{
     Command{"extract", "the voice of a run or checkpoint as one file, in fp32, fp16, bf16 or int8", define_extract},
     Command{"models", "published weights: listed, fetched, verified; rows of your own", define_models},
     Command{"fuse", "one voice of several, and one feature index of theirs", define_fuse},
+    Command{"edit-info", "name, author and description of a model file, its weights untouched", define_edit_info},
     Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},

@@ -17,6 +17,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .pitch = guarded<melisma::pitch>,
       .fuse = guarded<melisma::fuse>,
       .compare = guarded<melisma::compare>,
+      .edit_info = guarded<melisma::edit_info>,
   };
   return &actions;
 }
