@@ -13,6 +13,7 @@
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/pitch_action.h"
 #include "tools/actions/prepare_action.h"
+#include "tools/actions/preview_action.h"
 #include "tools/actions/train_action.h"
 
 namespace melisma {
@@ -33,6 +34,7 @@ struct EngineActions {
   int (*fuse)(const FuseOptions& options);
   int (*compare)(const CompareOptions& options);
   int (*edit_info)(const EditInfoOptions& options);
+  int (*preview)(const PreviewOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -15,6 +15,7 @@
 #include "models/layers/packed_matrix.h"
 #include "models/weights/safetensors.h"
 #include "tools/base/atomic_file.h"
+#include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"

@@ -1,36 +1,17 @@
 #include "tools/bench/peer.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <system_error>
-
-#include "tools/base/error.h"
 
 namespace melisma {
-namespace fs = std::filesystem;
 
 double cpu_seconds() {
   timespec time{};
   ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
-ScratchFolder::ScratchFolder() {
-  auto pattern = (fs::temp_directory_path() / "melisma-bench-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) {
-    fail(ErrorKind::device, "cannot make a folder in '{}'", fs::temp_directory_path().string());
-  }
-  path_ = pattern;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
 }
 
 nlohmann::json ask_peer(const std::string& python, std::string_view script, const std::vector<std::string>& arguments,

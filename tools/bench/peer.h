@@ -1,4 +1,4 @@
-// What benchmarks share: CPU seconds of an action, a scratch folder, and peers asked through scripts of ours in Python.
+// What benchmarks share: CPU seconds of an action, and peers asked through scripts of ours in Python.
 #pragma once
 #include <algorithm>
 #include <filesystem>
@@ -24,19 +24,6 @@ template <class Action>
   }
   return best;
 }
-
-// A folder below the system's temporary one, removed at the end. Throws Error(device) if there is no room for it.
-class ScratchFolder {
- public:
-  ScratchFolder();
-  ~ScratchFolder();
-  ScratchFolder(const ScratchFolder&) = delete;
-  ScratchFolder& operator=(const ScratchFolder&) = delete;
-  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // The JSON object that `script` (of tools/bench/peers) prints when `python` runs it on `threads` threads; an empty
 // object where the interpreter or a package is missing.

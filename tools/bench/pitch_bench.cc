@@ -12,6 +12,7 @@
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
 #include "tools/base/atomic_file.h"
+#include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"

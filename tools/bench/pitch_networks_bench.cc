@@ -10,6 +10,7 @@
 #include "infer/features/pitch.h"
 #include "models/pitch/pitch_files.h"
 #include "tools/base/atomic_file.h"
+#include "tools/base/scratch_folder.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/known_voices.h"
 #include "tools/bench/peer.h"

@@ -9,6 +9,7 @@
 
 #include "data/sets/npy.h"
 #include "eval/metrics/separation.h"
+#include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"

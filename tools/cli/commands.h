@@ -19,6 +19,7 @@ std::function<int()> define_inspect(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_fuse(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_compare(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_edit_info(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_preview(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_models(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
@@ -38,6 +39,7 @@ inline constexpr std::array kCommands{
     Command{"models", "published weights: listed, fetched, verified; rows of your own", define_models},
     Command{"fuse", "one voice of several, and one feature index of theirs", define_fuse},
     Command{"edit-info", "name, author and description of a model file, its weights untouched", define_edit_info},
+    Command{"preview", "every voice of a folder says the same, on one page to listen to", define_preview},
     Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},

@@ -18,6 +18,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .fuse = guarded<melisma::fuse>,
       .compare = guarded<melisma::compare>,
       .edit_info = guarded<melisma::edit_info>,
+      .preview = guarded<melisma::preview>,
   };
   return &actions;
 }
