@@ -173,6 +173,17 @@ RvcTrainingFile read_rvc_discriminator(const std::filesystem::path& path) {
   });
 }
 
+std::optional<std::filesystem::path> rvc_discriminator_beside(const std::filesystem::path& generator) {
+  const auto name = generator.filename().string();
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] != 'G') continue;
+    auto other = name;
+    other[i] = 'D';
+    if (std::filesystem::is_regular_file(generator.parent_path() / other)) return generator.parent_path() / other;
+  }
+  return std::nullopt;
+}
+
 PickleValue rvc_training_value(const RvcTrainingFile& file, const std::vector<std::string>& parameters, RvcTool tool) {
   auto weights = std::make_shared<PickleDict>();
   weights->is_ordered = true;

@@ -1,6 +1,8 @@
 // Training checkpoints of the RVC tools (G_*.pth, D_*.pth) with their optimizer state: read by name, written by number.
 #pragma once
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +43,10 @@ struct RvcTrainingFile {
 // told.
 [[nodiscard]] RvcTrainingFile read_rvc_generator(const std::filesystem::path& path);
 [[nodiscard]] RvcTrainingFile read_rvc_discriminator(const std::filesystem::path& path);
+
+// The D file that lies beside a G file, told by its name (G_2333.pth and D_2333.pth, f0G40k.pth and f0D40k.pth);
+// nothing if there is none.
+[[nodiscard]] std::optional<std::filesystem::path> rvc_discriminator_beside(const std::filesystem::path& generator);
 
 // The contents of a G_*.pth or D_*.pth from which `tool` trains on: model, iteration (= model.epoch), optimizer,
 // learning_rate (= initial_lr), and the scaler of Applio. `parameters` are the names in the order of the tool.

@@ -5,6 +5,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "models/rvc/tensor_shapes.h"
@@ -19,8 +21,11 @@ namespace {
 using ToolJson = nlohmann::ordered_json;
 
 constexpr std::size_t kListItems = 18;
-constexpr std::int64_t kIgnoredSegment = 32;  // item 1, which no reader looks at
-constexpr const char* kOwnKey = "melisma";    // our own configuration, which the tools pass over
+constexpr std::size_t kListItemsOfDdpn08 = 19;  // the content channels before the sample rate
+constexpr std::int64_t kIgnoredSegment = 32;    // item 1, which no reader looks at
+// Layouts of ModelFile that have the list.
+constexpr std::array<std::string_view, 4> kVoiceLayouts{"applio", "webui", "ddpn08", "w-okada"};
+constexpr const char* kOwnKey = "melisma";  // our own configuration, which the tools pass over
 constexpr const char* kOwnProvenanceKey = "melisma_provenance";
 
 SynthesizerForm form_of_weights(const StateDict& weights) {
@@ -41,8 +46,9 @@ Value list_item(const ToolJson& list, std::size_t i, const char* what) {
 // Items of the tools' list over what the shapes say. Shapes cannot tell spectrogram, rates and dilations.
 RvcConfig config_of_list(const ToolJson& list, RvcConfig config) {
   using Numbers = std::vector<std::int64_t>;
-  if (!list.is_array() || list.size() != kListItems) {
-    fail(ErrorKind::checkpoint, "its 'config' has {} items; the 18 of an RVC voice are expected",
+  if (!list.is_array() || (list.size() != kListItems && list.size() != kListItemsOfDdpn08)) {
+    fail(ErrorKind::checkpoint,
+         "its 'config' has {} items; the 18 of an RVC voice, or the 19 of ddPn08's, are expected",
          list.is_array() ? list.size() : 0);
   }
   const auto number = [&](std::size_t i, const char* what) { return list_item<std::int64_t>(list, i, what); };
@@ -63,7 +69,8 @@ RvcConfig config_of_list(const ToolJson& list, RvcConfig config) {
   config.upsample_initial_channels = number(13, "decoder width");
   config.upsample_kernels = list_item<Numbers>(list, 14, "upsampling kernels");
   config.speaker_channels = number(16, "speaker channels");
-  config.sample_rate_hz = number(17, "sample rate");
+  if (list.size() == kListItemsOfDdpn08) config.content_channels = number(17, "content channels");
+  config.sample_rate_hz = number(list.size() - 1, "sample rate");
   config.hop = 1;
   for (const auto rate : config.upsample_rates) {
     if (__builtin_mul_overflow(config.hop, rate, &config.hop)) fail(ErrorKind::checkpoint, "its hop is impossible");
@@ -90,6 +97,22 @@ void check_tensors(const StateDict& weights, const RvcConfig& config) {
   }
 }
 
+// ddPn08's {"0": "alice", "2": "bob"} as rows; nothing if the file has no names.
+std::vector<std::string> speakers_of(const ToolJson& contents, std::int64_t n_rows) {
+  std::vector<std::string> names;
+  if (!contents.contains("speaker_info") || !contents["speaker_info"].is_object()) return names;
+  for (const auto& [key, value] : contents["speaker_info"].items()) {
+    std::size_t row = 0;
+    const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), row);
+    if (problem != std::errc() || end != key.data() + key.size() || row >= static_cast<std::size_t>(n_rows)) {
+      fail(ErrorKind::checkpoint, "its speaker_info names speaker '{}', and it has {} rows of speakers", key, n_rows);
+    }
+    if (names.size() <= row) names.resize(row + 1);
+    names[row] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+  return names;
+}
+
 RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
   if (!file.weights.contains("enc_p.emb_phone.weight")) {
     const bool is_discriminator = file.weights.contains("discriminators.0.convs.0.bias");
@@ -97,7 +120,7 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
          is_discriminator ? "it is a discriminator (D file); the generator (G file) is expected"
                           : "no tensor 'enc_p.emb_phone.weight' among its " + std::to_string(file.weights.size()));
   }
-  const bool is_voice = file.layout == "applio" || file.layout == "webui";
+  const bool is_voice = std::ranges::find(kVoiceLayouts, file.layout) != kVoiceLayouts.end();
   if (is_voice && !contents.contains("config")) {
     fail(ErrorKind::checkpoint, "it has no 'config', without which a voice model says nothing of its rates");
   }
@@ -116,13 +139,13 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
     told.content_channels = phone.dim() == 2 ? phone.size(1) : 0;
     told.speakers = speakers.dim() == 2 ? speakers.size(0) : 0;
     told.use_f0 = file.weights.contains("enc_p.emb_pitch.weight");
-    for (const auto& row : kRvcConfigs) {  // the mel bands of that rate
-      if (row.make().sample_rate_hz == list_item<std::int64_t>(contents["config"], 17, "sample rate")) {
-        told.n_mels = row.make().n_mels;
-      }
-    }
     voice.network = config_of_list(contents["config"], told);
     voice.network.vocoder = vocoder;
+    for (const auto& row : kRvcConfigs) {  // the mel bands of that rate
+      const auto config = row.make();
+      if (config.sample_rate_hz == voice.network.sample_rate_hz) voice.network.n_mels = config.n_mels;
+    }
+    voice.speaker_names = speakers_of(contents, voice.network.speakers);
   } else {
     voice.network = rvc_config_of_shapes(file.weights);
   }

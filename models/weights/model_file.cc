@@ -65,7 +65,38 @@ std::string info_of(const FileMetadata& metadata) {
   return info.empty() ? "" : info.dump();
 }
 
+// A value of foreign metadata: JSON, or Python's words for what JSON has too; otherwise the text itself.
+nlohmann::ordered_json foreign_value(const std::string& text) {
+  if (text == "True" || text == "False") return text == "True";
+  auto value = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return value.is_discarded() ? nlohmann::ordered_json(text) : value;
+}
+
+// The voice changer of w-okada keeps the entries of a voice's .pth as metadata, its list of sizes as "config".
+ModelFile from_voice_changer(SafetensorsFile file) {
+  auto contents = nlohmann::ordered_json::object();
+  for (const auto& [key, text] : file.metadata) {
+    if (key != "format") contents[key] = foreign_value(text);
+  }
+  ModelFile model;
+  model.weights = with_plain_weight_norm_names(std::move(file.tensors));
+  model.contents = contents.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  model.layout = "w-okada";
+  const auto number = [&](const char* key) {
+    return contents.contains(key) && contents[key].is_number_integer() ? contents[key].get<std::int64_t>() : -1;
+  };
+  model.epoch = number("epoch");
+  model.step = number("step");
+  return model;
+}
+
+bool is_of_voice_changer(const FileMetadata& metadata) {
+  const auto config = metadata.find("config");
+  return !metadata.contains("family") && config != metadata.end() && config->second.starts_with('[');
+}
+
 ModelFile from_safetensors(SafetensorsFile file) {
+  if (is_of_voice_changer(file.metadata)) return from_voice_changer(std::move(file));
   const auto version = number_in(file.metadata, "format_version", 0);
   if (version > kFormatVersion) {
     fail(ErrorKind::checkpoint, "its format version is {}, this program reads up to {}; use a newer melisma", version,

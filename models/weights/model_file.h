@@ -19,7 +19,7 @@ struct ModelFile {
   std::string metrics;                 // JSON: held-out numbers known when it was written; may be empty
   std::string provenance;              // JSON: where the weights come from; may be empty
   std::int64_t epoch = -1, step = -1;  // -1 = unknown
-  std::string layout = "melisma";      // who wrote it: "melisma", "applio", "webui", ...
+  std::string layout = "melisma";      // who wrote it: "melisma", "applio", "webui", "w-okada", ...
   std::string contents;                // JSON of what a foreign file says beside its tensors; empty in native files
   std::string info;                    // JSON of what people wrote into a native file: name, author, ...; may be empty
 };

@@ -61,9 +61,11 @@ std::string found_keys(const PickleValue& root) {
   return keys.empty() ? "nothing" : keys;
 }
 
-// Applio's writer keeps a gradient scaler in training checkpoints, and dates its voice models.
+// Applio's writer keeps a gradient scaler in training checkpoints, and dates its voice models; ddPn08's notes which
+// layer of which encoder a voice hears.
 std::string layout_of(const PickleValue& root, bool is_checkpoint) {
   if (is_checkpoint) return root.find("scaler") != nullptr ? "applio-checkpoint" : "webui-checkpoint";
+  if (root.find("embedder_output_layer") != nullptr || root.find("speaker_info") != nullptr) return "ddpn08";
   return root.find("model_hash") != nullptr || root.find("vocoder") != nullptr ? "applio" : "webui";
 }
 

@@ -6,7 +6,7 @@
 namespace melisma {
 
 // Kinds, told by their keys:
-//   "weight" {tensors}, config, sr, f0, version, ...   a voice model; layout "applio" or "webui"
+//   "weight" {tensors}, config, sr, f0, version, ...   a voice model; layout "applio", "webui" or "ddpn08"
 //   "model" {tensors}, iteration, optimizer, ...       a training checkpoint; layout "applio-checkpoint" or
 //                                                      "webui-checkpoint"
 //   "state_dict" / "params" {tensors}, or a dict of tensors alone      bare weights; layout "pytorch"

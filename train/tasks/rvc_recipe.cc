@@ -80,7 +80,8 @@ void check_dataset(const Dataset& dataset, const RvcSettings& settings) {
 std::filesystem::path discriminator_beside(const RvcSettings& settings, const std::filesystem::path& from) {
   if (!settings.discriminator_from.empty()) return settings.discriminator_from;
   const auto beside = from.parent_path() / "discriminator.safetensors";
-  return std::filesystem::exists(beside) ? beside : std::filesystem::path();
+  if (std::filesystem::exists(beside)) return beside;
+  return rvc_discriminator_beside(from).value_or(std::filesystem::path());
 }
 
 // The weights of a discriminator file; Error(checkpoint) if it is of another set of sub-discriminators.
@@ -107,7 +108,7 @@ void load_starting_point(RvcTask& task, const RvcSettings& settings, const std::
   if (!remark.empty()) facts.emplace_back("speaker table", remark);
   const auto judge = discriminator_beside(settings, from);
   if (judge.empty()) {
-    facts.emplace_back("discriminator", "untrained: no discriminator.safetensors lies beside the weights");
+    facts.emplace_back("discriminator", "untrained: no discriminator.safetensors or D file lies beside the weights");
     return;
   }
   task.discriminator().load(discriminator_weights(judge, settings.discriminator));

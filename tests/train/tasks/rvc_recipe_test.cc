@@ -1,10 +1,12 @@
 // Which features a recipe takes from a dataset.
 #include "train/tasks/rvc_recipe.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "data/sets/dataset_writer.h"
+#include "models/weights/pth_file.h"
 #include "tests/support/golden.h"
 #include "tools/base/error.h"
 #include "tools/config/config.h"
@@ -63,6 +65,39 @@ TEST(RvcRecipe, TrainsOnFeaturesWhoseWeightsAreElsewhere) {
   const auto composed = recipe.compose({.dataset = dataset});
   EXPECT_EQ(recipe.settings().pitch.rmvpe.weights_sha256, sha256);
   EXPECT_NE(composed.task, nullptr);
+}
+
+// {"model": weights in half precision times 2, ...} as the tools' pretrained bases are kept.
+void write_base(const std::filesystem::path& path, const Module& network) {
+  auto weights = std::make_shared<PickleDict>();
+  weights->is_ordered = true;
+  for (const auto& [name, tensor] : network.state_dict()) weights->set(name, (tensor * 2).to(at::kHalf));
+  auto root = std::make_shared<PickleDict>();
+  root->set("model", std::move(weights));
+  root->set("iteration", std::int64_t{500});
+  root->set("optimizer", {});
+  root->set("learning_rate", 1e-4);
+  write_pth(path, root);
+}
+
+TEST(RvcRecipe, StartsFromPretrainedBasesInHalfPrecisionAndFindsTheirDiscriminator) {
+  const testing::TemporaryFolder folder;
+  const auto dataset = dataset_with(folder / "voice.h5", {});
+  auto recipe = tiny_recipe({});
+  const auto fresh = recipe.compose({.dataset = dataset});
+  for (const auto& network : fresh.task->networks()) {
+    write_base(folder / (network.name == "generator" ? "f0G40k.pth" : "f0D40k.pth"), *network.module);
+  }
+  const auto started = recipe.compose({.dataset = dataset, .from = folder / "f0G40k.pth"});
+  EXPECT_THAT(started.facts, ::testing::Contains(std::pair<std::string, std::string>(
+                                 "discriminator", (folder / "f0D40k.pth").string())));
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto before = fresh.task->networks()[i].module->state_dict();
+    for (const auto& [name, tensor] : started.task->networks()[i].module->state_dict()) {
+      EXPECT_EQ(tensor.scalar_type(), at::kFloat);
+      EXPECT_TRUE(at::equal(tensor, (before.at(name) * 2).to(at::kHalf).to(at::kFloat))) << name;
+    }
+  }
 }
 
 TEST(RvcRecipe, SaysWhatPitchFeaturesThereAre) {
