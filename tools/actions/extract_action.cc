@@ -15,6 +15,7 @@
 #include "models/weights/pth_file.h"
 #include "models/weights/weight_norm.h"
 #include "tools/actions/dataset_source.h"
+#include "tools/actions/extract_checkpoint.h"
 #include "tools/actions/extract_quality.h"
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
@@ -30,6 +31,10 @@ using ExtractJson = nlohmann::ordered_json;
 void check_extract_options(const ExtractOptions& options) {
   (void)find_row(kExtractTypes, options.dtype, "dtype", ErrorKind::usage);
   (void)find_row(kExtractFormats, options.format, "format", ErrorKind::usage);
+  if (tool_of_checkpoint_format(options.format) && (options.dtype != "fp32" || options.fold)) {
+    fail(ErrorKind::usage, "a training checkpoint is kept as it was trained; leave out {}, or use --format safetensors",
+         options.fold ? "--fold" : "--dtype");
+  }
   if (options.format != "pth") return;
   if (options.dtype == "int8") {
     fail(ErrorKind::usage, "Applio and RVC-WebUI read no int8 weights; use --dtype fp16, or --format safetensors");
@@ -149,6 +154,7 @@ void return_freed_memory(bool at_once) {
 int extract(const ExtractOptions& options) {
   const c10::NoGradGuard no_grad;
   check_extract_options(options);
+  if (const auto tool = tool_of_checkpoint_format(options.format)) return extract_checkpoint(options, *tool);
   return_freed_memory(true);
   const auto source = extract_source(options);
   auto voice = extract_voice(source, options);

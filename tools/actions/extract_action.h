@@ -11,11 +11,11 @@ namespace melisma {
 struct ExtractOptions {
   std::filesystem::path workspace;
   std::string source;                  // run, run folder, checkpoint folder, or a .safetensors / .pth file
-  std::string epoch;                   // "best", "last" or a number; empty = best, the only choice for a file
+  std::string epoch;                   // "best", "last" or a number; empty = best (last for a training checkpoint)
   std::string dtype = "fp32";          // row of kExtractTypes
   std::string format = "safetensors";  // row of kExtractFormats
   bool fold = false;                   // fold weight norm into plain weights
-  std::filesystem::path output;        // empty = <workspace>/models/<name>
+  std::filesystem::path output;        // file, or folder of a training checkpoint; empty = <workspace>/models/<name>
   std::string dataset;                 // for the quality report; empty = the run's own
   std::int64_t report_clips = 8;       // held-out clips compared; 0 = all
   bool json = false;
@@ -34,12 +34,15 @@ inline constexpr std::array<ExtractType, 4> kExtractTypes{{
 struct ExtractFormat {
   std::string_view name, summary;
 };
-inline constexpr std::array<ExtractFormat, 2> kExtractFormats{{
+inline constexpr std::array<ExtractFormat, 4> kExtractFormats{{
     {"safetensors", "native: mapped, with configuration and provenance"},
     {"pth", "voice model for Applio and RVC-WebUI"},
+    {"applio-checkpoint", "G and D with optimizer state, from which Applio trains on"},
+    {"webui-checkpoint", "G and D with optimizer state, from which RVC-WebUI trains on"},
 }};
 
-// Writes the model file and, for fp16, bf16 and int8, <output>.quality.json beside it. Throws Error otherwise.
+// Writes the model file and, for fp16, bf16 and int8, <output>.quality.json beside it; of a training checkpoint a
+// folder with G_<step>.pth, D_<step>.pth and config.json. Throws Error otherwise.
 int extract(const ExtractOptions& options);
 
 }  // namespace melisma

@@ -1,0 +1,216 @@
+#include "tools/actions/extract_checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "models/rvc/experiment_config.h"
+#include "models/rvc/voice_file.h"
+#include "models/weights/pth_file.h"
+#include "tools/actions/console.h"
+#include "tools/actions/model_source.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/error.h"
+#include "tools/config/config.h"
+#include "train/engine/train_state.h"
+#include "train/tasks/rvc_recipe.h"
+
+namespace melisma {
+namespace extract_checkpoint_detail {
+namespace {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// Both networks as they are to be written, and what the tool reads beside them.
+struct TrainingPair {
+  RvcTrainingFile generator, discriminator;
+  RvcExperimentConfig config;
+  std::string name;   // of the run or file
+  std::string label;  // "alice, epoch 12"
+  std::int64_t epoch = 0, step = 0;
+  bool is_mid_epoch = false, decays_differ = false;
+};
+
+StateDict moments_of(const StateDict& all, const std::string& network) {
+  StateDict own;
+  for (const auto& [name, tensor] : all) {
+    if (name.starts_with(network + "/")) own.add(name.substr(network.size() + 1), tensor);
+  }
+  return own;
+}
+
+// As a schedule leaves it after `epoch` epochs: the rate of the last one, from which the tools decay further.
+TorchAdamSettings settings_after(const OptimizerConfig& config, std::int64_t epoch) {
+  const auto decays = static_cast<double>(std::max<std::int64_t>(epoch, 1) - 1);
+  return {.lr = config.lr * std::pow(config.lr_decay, decays),
+          .initial_lr = config.lr,
+          .beta1 = config.beta1,
+          .beta2 = config.beta2,
+          .eps = config.eps,
+          .weight_decay = config.weight_decay};
+}
+
+RvcSettings settings_of(const Run& run) {
+  if (const auto recipe = run.manifest().value("recipe", "rvc"); recipe != "rvc") {
+    fail(ErrorKind::usage, "run '{}' is of recipe {}; only voices have a training checkpoint for the RVC tools",
+         run.id(), recipe);
+  }
+  RvcRecipe recipe;
+  auto schema = recipe.schema();
+  configure_from_text(schema, run.config_toml(), (run.folder() / "config.toml").string());
+  return recipe.settings();
+}
+
+TrainingPair pair_of_run(const ModelSource& source) {
+  const auto folder = source.file.parent_path();
+  verify_checkpoint(*source.checkpoint);
+  const auto settings = settings_of(*source.run);
+  const auto state = TrainState::from_json(read_file(folder / "state.json"));
+  const auto moments = read_model(folder / "optimizer.safetensors").weights;
+  TrainingPair pair;
+  pair.generator.model = as_rvc_voice(read_model(folder / "model.safetensors"));
+  pair.discriminator.model = read_model(folder / "discriminator.safetensors");
+  pair.generator.moments = moments_of(moments, "generator");
+  pair.discriminator.moments = moments_of(moments, "discriminator");
+  pair.generator.optimizer = settings_after(settings.generator_optimizer, state.epochs_done);
+  pair.discriminator.optimizer = settings_after(settings.discriminator_optimizer, state.epochs_done);
+  const auto& optimizer = settings.generator_optimizer;
+  pair.config = {.network = rvc_voice_config(pair.generator.model).network,
+                 .learning_rate = optimizer.lr,
+                 .lr_decay = optimizer.lr_decay,
+                 .beta1 = optimizer.beta1,
+                 .beta2 = optimizer.beta2,
+                 .eps = optimizer.eps,
+                 .mel_weight = settings.losses.mel,
+                 .kl_weight = settings.losses.kl,
+                 .seed = static_cast<std::int64_t>(settings.trainer.seed)};
+  pair.decays_differ = optimizer.lr_decay != settings.discriminator_optimizer.lr_decay;
+  pair.name = source.run->name();
+  pair.label = source.label;
+  pair.epoch = state.epochs_done;
+  pair.step = state.step;
+  pair.is_mid_epoch = state.batches_done > 0;
+  return pair;
+}
+
+TrainingPair pair_of_file(const fs::path& path) {
+  const auto beside = rvc_discriminator_beside(path);
+  if (!beside) {
+    fail(ErrorKind::checkpoint,
+         "no D file lies beside '{}'; a training checkpoint has both networks (G_123.pth and D_123.pth)",
+         path.string());
+  }
+  TrainingPair pair;
+  pair.generator = read_rvc_generator(path);
+  pair.discriminator = read_rvc_discriminator(*beside);
+  const auto& optimizer = pair.generator.optimizer;
+  pair.config.network = rvc_voice_config(pair.generator.model).network;
+  pair.config.learning_rate = optimizer.initial_lr.value_or(optimizer.lr);
+  pair.name = path.stem().string();
+  pair.label = path.filename().string();
+  pair.epoch = std::max<std::int64_t>(pair.generator.model.epoch, 0);
+  for (const auto& [name, tensor] : pair.generator.moments) {
+    if (name.ends_with("/step")) pair.step = std::max(pair.step, tensor.item().toLong());
+  }
+  return pair;
+}
+
+// A checkpoint folder is one of a run: that knows the settings.
+ModelSource with_run(const ExtractOptions& options, ModelSource source) {
+  const auto folder = source.file.parent_path();
+  if (source.run || !fs::exists(folder / "DONE")) return source;
+  const auto run_folder = fs::absolute(folder).parent_path().parent_path();
+  source.run = Run::open(options.workspace, run_folder.string());
+  for (auto& entry : list_checkpoints(source.run->checkpoints())) {
+    if (entry.folder.filename() == fs::absolute(folder).filename()) source.checkpoint = std::move(entry);
+  }
+  return source;
+}
+
+TrainingPair pair_of(const ExtractOptions& options) {
+  auto source = find_model(options.workspace, options.source, options.epoch.empty() ? "last" : options.epoch);
+  if (!source.run && !options.epoch.empty()) {
+    fail(ErrorKind::usage, "'{}' is one checkpoint; --epoch chooses among those of a run", options.source);
+  }
+  source = with_run(options, std::move(source));
+  if (source.checkpoint) return pair_of_run(source);
+  if (!looks_like_pth(source.file)) {
+    fail(ErrorKind::usage,
+         "'{}' holds one network without optimizer state; a training checkpoint is made of a run, a checkpoint folder "
+         "or a G_*.pth file",
+         options.source);
+  }
+  return pair_of_file(source.file);
+}
+
+// The tools build their discriminators at one width each.
+void warn_about_widths(const TrainingPair& pair, RvcTool tool, EventSink& events) {
+  const auto judges = rvc_discriminator_of_shapes(pair.discriminator.model.weights);
+  const auto version = pair.config.network.content_channels == 256 && tool == RvcTool::webui ? "v1" : "v2";
+  if (judges == RvcDiscriminatorConfig{.version = version}) return;
+  warn(events,
+       fmt::format("{} will not load D_{}.pth: it makes discriminators of version {} at full width, and these "
+                   "are {} with inner widths divided by {} and {}",
+                   name_of(tool), pair.step, version, judges.version, judges.scale_divisor, judges.period_divisor));
+}
+
+fs::path output_folder(const ExtractOptions& options, const TrainingPair& pair) {
+  if (!options.output.empty()) return options.output;
+  return options.workspace / "models" / fmt::format("{}-e{:04}-{}", pair.name, pair.epoch, options.format);
+}
+
+}  // namespace
+}  // namespace extract_checkpoint_detail
+
+std::optional<RvcTool> tool_of_checkpoint_format(std::string_view format) {
+  if (format == "applio-checkpoint") return RvcTool::applio;
+  if (format == "webui-checkpoint") return RvcTool::webui;
+  return std::nullopt;
+}
+
+int extract_checkpoint(const ExtractOptions& options, RvcTool tool) {
+  using namespace extract_checkpoint_detail;
+  const auto events = console_events();
+  auto pair = with_context(fmt::format("extracting '{}'", options.source),
+                           [&] { return extract_checkpoint_detail::pair_of(options); });
+  (void)rvc_tool_version(pair.config.network);
+  warn_about_widths(pair, tool, *events);
+  if (pair.is_mid_epoch) {
+    warn(*events, fmt::format("the checkpoint is from within epoch {}, which {} will train from its beginning",
+                              pair.epoch + 1, name_of(tool)));
+  }
+  if (pair.decays_differ) {
+    warn(*events, fmt::format("{} lets both learning rates decay alike, here by {:g} an epoch; the run has another "
+                              "lr_decay for the discriminator",
+                              name_of(tool), pair.config.lr_decay));
+  }
+  pair.generator.model.epoch = pair.discriminator.model.epoch = pair.epoch;
+  const auto folder = output_folder(options, pair);
+  make_folders(folder, "name another folder with --output");
+  const auto g = folder / fmt::format("G_{}.pth", pair.step), d = folder / fmt::format("D_{}.pth", pair.step);
+  write_rvc_generator(g, pair.generator, tool);
+  write_rvc_discriminator(d, pair.discriminator, tool);
+  write_file_atomically(folder / "config.json", to_experiment_json(pair.config));
+  const Json result{{"path", folder.string()},
+                    {"files", {g.filename().string(), d.filename().string(), "config.json"}},
+                    {"bytes", fs::file_size(g) + fs::file_size(d)},
+                    {"format", options.format},
+                    {"source", pair.label},
+                    {"epoch", pair.epoch},
+                    {"step", pair.step},
+                    {"sample_rate_hz", pair.config.network.sample_rate_hz}};
+  if (options.json) {
+    fmt::print("{}\n", result.dump());
+    return 0;
+  }
+  fmt::print("{}: {} and {} ({:.1f} MB), config.json, from {}\n", folder.string(), g.filename().string(),
+             d.filename().string(), result["bytes"].get<double>() / 1e6, pair.label);
+  fmt::print("  {} trains on from epoch {} with them in its experiment folder, logs/NAME\n", name_of(tool),
+             pair.epoch + (tool == RvcTool::applio ? 1 : 0));
+  return 0;
+}
+
+}  // namespace melisma
