@@ -3,6 +3,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "data/signal/chunks.h"
 #include "infer/convert/positional_noise.h"
 #include "infer/convert/windows.h"
@@ -35,8 +37,15 @@ at::Tensor window_weights(const std::vector<FrameRange>& windows, std::size_t i)
 }
 
 // Voices of the RVC tools do not say what they were trained on; by their width it is one of two outputs of a HuBERT,
-// ContentVec unless their maker says otherwise.
-ContentConfig content_of_foreign_voice(const RvcConfig& network) {
+// ContentVec unless their maker says otherwise. ddPn08's name the layer.
+ContentConfig content_of_foreign_voice(const RvcConfig& network, const std::string& contents) {
+  const auto said = nlohmann::json::parse(contents, nullptr, /*allow_exceptions=*/false);
+  if (said.is_object() && said.contains("embedder_output_layer") && said["embedder_output_layer"].is_number_integer()) {
+    return {.method = "hubert",
+            .hubert = {.output = "layer",
+                       .layer = said["embedder_output_layer"].get<std::int64_t>(),
+                       .projection = network.content_channels == 256}};
+  }
   for (const auto& preset : kHubertPresets) {
     ContentConfig content{.method = "hubert", .hubert = {.output = std::string(preset.name)}};
     if (usual_content_width(content) == network.content_channels) return content;
@@ -123,7 +132,7 @@ Voice::~Voice() = default;
 Voice Voice::load(const ModelFile& file) {
   const auto config = rvc_voice_config(file);
   auto state = std::make_unique<State>();
-  state->content = config.content_parameters.empty() ? content_of_foreign_voice(config.network)
+  state->content = config.content_parameters.empty() ? content_of_foreign_voice(config.network, file.contents)
                                                      : content_config_of(config.content_parameters);
   state->pitch = config.pitch_parameters.empty() ? PitchConfig{} : pitch_config_of(config.pitch_parameters);
   if (!content_needs_weights(state->content) && content_width(state->content) != config.network.content_channels) {
@@ -154,7 +163,10 @@ std::int64_t Voice::n_speakers() const {
   return state_->speakers.empty() ? state_->network->config().speakers : std::ssize(state_->speakers);
 }
 const ContentConfig& Voice::content() const { return state_->content; }
-const PitchConfig& Voice::pitch() const { return state_->pitch; }
+const PitchConfig& Voice::pitch() const {
+  static const PitchConfig usual;
+  return state_->pitch.method == kImportedPitch ? usual : state_->pitch;
+}
 
 void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
                        const SynthesisOptions& options, const std::function<void(std::span<const float>)>& take) const {

@@ -36,7 +36,8 @@ class Voice {
   [[nodiscard]] const std::vector<std::string>& speakers() const;  // empty if the file does not name them
   [[nodiscard]] std::int64_t n_speakers() const;                   // the named ones, otherwise all the network has
   // What the network was trained on, and so must be fed with. Of a voice of the RVC tools, which do not write it down:
-  // the HuBERT output of its width, whichever weights it was made with.
+  // the HuBERT output of its width, whichever weights it was made with, and the usual pitch method, as also for curves
+  // that were imported.
   [[nodiscard]] const ContentConfig& content() const;
   [[nodiscard]] const PitchConfig& pitch() const;
 

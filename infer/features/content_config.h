@@ -36,6 +36,10 @@ struct CepstralSettings {
   bool operator==(const CepstralSettings&) const = default;
 };
 
+// Instead of a SHA-256, "imported:contentvec": features that another tool made and `melisma import` brought, of which
+// only the name of the weights is known.
+inline constexpr std::string_view kImportedWeights = "imported:";
+
 // The outputs that voices of the RVC tools are trained on, by name.
 struct HubertPreset {
   std::string_view name;

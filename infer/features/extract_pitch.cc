@@ -1,5 +1,6 @@
 // Pitch by one method, or by several side by side.
 #include <ATen/Parallel.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,6 +18,10 @@ namespace {
 
 std::vector<float> by_method(std::span<const float> wave_16k, const std::string& method, const PitchConfig& config,
                              int threads) {
+  if (method == kImportedPitch) {
+    fail(ErrorKind::config, "pitch '{}' was found by another tool, which is not asked here; choose a method: {}",
+         kImportedPitch, fmt::join(kPitchMethodNames, ", "));
+  }
   return find_row(kPitchMethods, method, "pitch method").function(wave_16k, config, threads);
 }
 

@@ -24,6 +24,11 @@ constexpr std::int64_t kFramesARow = 2;
 
 // The file of the weights, which must be the ones asked for.
 fs::path checked_weights(const ContentConfig& config) {
+  if (config.weights_sha256.starts_with(kImportedWeights)) {
+    const auto name = config.weights_sha256.substr(kImportedWeights.size());
+    return with_context(fmt::format("looking for '{}', which made the imported content features", name),
+                        [&] { return locate_weights(config.weights.empty() ? name : config.weights); });
+  }
   if (config.weights.empty() && !config.weights_sha256.empty()) {
     if (auto found = weights_with_sha256(config.weights_sha256)) return *found;
     fail(ErrorKind::checkpoint,

@@ -17,6 +17,8 @@ namespace melisma {
 // Names of kPitchMethods in pitch.h.
 inline constexpr auto kPitchMethodNames =
     std::to_array<std::string_view>({"pyin", "yin", "harvest", "dio", "pm", "rmvpe", "crepe", "crepe-tiny", "fcpe"});
+// In place of a method: curves that another tool found, brought by `melisma import`. Nothing is found by it here.
+inline constexpr std::string_view kImportedPitch = "imported";
 // Names of kPitchCombinations in pitch_combination.h.
 inline constexpr auto kPitchCombinationNames =
     std::to_array<std::string_view>({"median", "mean", "min", "max", "weighted"});
@@ -73,6 +75,7 @@ inline PitchMember parse_member(std::string_view text, bool takes_weight, std::s
 inline PitchRecipe parse_pitch_recipe(std::string_view text) {
   using namespace pitch_recipe_detail;
   const auto whole = trimmed(text);
+  if (whole == kImportedPitch) return {"", {{std::string(kImportedPitch)}}};
   const auto open = whole.find('(');
   if (open == std::string_view::npos) return {"", {parse_member(whole, false, whole)}};
   PitchRecipe recipe{.combination = std::string(trimmed(whole.substr(0, open)))};

@@ -9,6 +9,7 @@
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
 #include "tools/actions/fuse_action.h"
+#include "tools/actions/import_action.h"
 #include "tools/actions/index_action.h"
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/pitch_action.h"
@@ -28,6 +29,7 @@ struct EngineActions {
   int (*convert)(const ConvertActionOptions& options);
   int (*train)(const TrainOptions& options);
   int (*evaluate)(const EvaluateOptions& options);
+  int (*import_experiment)(const ImportOptions& options);
   int (*build_index)(const IndexOptions& options);
   int (*inspect)(const InspectOptions& options);
   int (*pitch)(const PitchActionOptions& options);

@@ -13,6 +13,7 @@
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
 #include "tools/actions/held_out.h"
+#include "tools/actions/run_manifest.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 
@@ -76,6 +77,8 @@ int evaluate(const EvaluateOptions& options) {
   const auto model = measured_voice(source, read_rvc_voice(source.file), dataset);
   const auto untrained = Voice::untrained(model.file, options.noise_seed);
   require_clips(dataset, split);
+  const auto caveat = source.run ? held_out_caveat(source.run->manifest(), dataset) : std::string();
+  if (!caveat.empty()) warn(*events, caveat);
   if (split == Split::test) dataset.record_test_opening({utc_now(), command_of(options), model.sha256});
 
   const std::vector<Candidate> candidates{
@@ -94,6 +97,7 @@ int evaluate(const EvaluateOptions& options) {
   json["command"] = command_of(options);
   json["time_utc"] = utc_now();
   json["test_openings"] = ledger_json(dataset);
+  if (!caveat.empty()) json["caveat"] = caveat;
   fs::path kept;
   if (source.run) {
     const auto stem = fmt::format("{}-{}", options.split, json["model"]["epoch"].get<std::int64_t>());

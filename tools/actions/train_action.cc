@@ -5,14 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/runs/run.h"
-#include "tools/actions/compute_facts.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
+#include "tools/actions/run_manifest.h"
 #include "tools/actions/run_status_sink.h"
 #include "tools/actions/train_header.h"
 #include "tools/actions/train_preflight.h"
 #include "tools/base/atomic_file.h"
-#include "tools/base/clock.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 #include "tools/base/metrics_file.h"
@@ -36,50 +35,6 @@ struct Session {
   std::optional<Run> run;
 };
 
-Json command_line() {
-  auto words = Json::array();
-  std::string text = read_file("/proc/self/cmdline");
-  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) words.push_back(text.c_str() + at);
-  return words;
-}
-
-Json manifest_of(const TrainOptions& options, const Session& session) {
-  const auto facts = compute_facts();
-  Json manifest{
-      {"format_version", 1},
-      {"recipe", options.recipe},
-      {"version", options.version},
-      {"commit", options.commit},
-      {"created_utc", utc_now()},
-      {"command", command_line()},
-      {"seed", session.composed.plan.trainer.seed},
-      {"dataset",
-       {{"path", session.dataset->path().string()},
-        {"content_hash", session.dataset->content_hash()},
-        {"split_hash", session.dataset->split_hash()}}},
-      {"from", nullptr},
-      {"compute",
-       {{"libtorch", facts.libtorch},
-        {"cpu", facts.cpu_model},
-        {"kernels", facts.cpu_capability},
-        {"threads", facts.threads},
-        {"mkl_fast_path", facts.mkl_fast_path},
-        {"omp_wait_policy", facts.omp_wait_policy}}},
-  };
-  if (!options.from.empty()) {
-    manifest["from"] = {{"path", fs::absolute(options.from).string()}, {"sha256", sha256_of_file(options.from)}};
-  }
-  return manifest;
-}
-
-// Names what is computed: settings, data, and the weights it starts from.
-std::string signature_for(Recipe& recipe, const RecipeRow& row, const Json& manifest) {
-  const auto defaults = row.make();
-  const auto settings = signature_of(defaults->schema(), recipe.schema());
-  const auto from = manifest["from"].is_null() ? "" : manifest["from"]["sha256"].get<std::string>();
-  return content_hash(settings + manifest["dataset"]["content_hash"].get<std::string>() + from).substr(0, 8);
-}
-
 Session start_run(const TrainOptions& options, const RecipeRow& row) {
   if (options.dataset.empty())
     fail(ErrorKind::usage, "--dataset is needed to start a run (or --resume to go on with one)");
@@ -93,10 +48,19 @@ Session start_run(const TrainOptions& options, const RecipeRow& row) {
   check_splits(*session.dataset);
   session.composed = session.recipe->compose(
       {session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from)});
-  const auto manifest = manifest_of(options, session);
+  auto manifest = run_manifest({.recipe = options.recipe,
+                                .version = options.version,
+                                .commit = options.commit,
+                                .seed = session.composed.plan.trainer.seed},
+                               *session.dataset);
+  std::string weights;
+  if (!options.from.empty()) {
+    weights = sha256_of_file(options.from);
+    manifest["from"] = {{"path", fs::absolute(options.from).string()}, {"sha256", weights}};
+  }
   check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
   session.run = Run::create(options.workspace, options.name.empty() ? path.stem().string() : options.name,
-                            signature_for(*session.recipe, row, manifest), to_toml(schema), manifest);
+                            run_signature(row, *session.recipe, *session.dataset, weights), to_toml(schema), manifest);
   return session;
 }
 

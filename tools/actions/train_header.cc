@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tools/actions/compute_facts.h"
+#include "tools/actions/run_manifest.h"
 #include "tools/base/format.h"
 
 namespace melisma {
@@ -64,6 +65,9 @@ void say_header(EventSink& events, const TrainingHeader& header) {
                   plan.checkpoints.keep_last, plan.checkpoints.keep_best,
                   plan.checkpoints.keep_every.is_off() ? "" : ", and one every " + plan.checkpoints.keep_every.text()));
   lines.emplace_back("computing", compute_facts().line());
+  if (auto caveat = held_out_caveat(header.run.manifest(), header.dataset); !caveat.empty()) {
+    lines.emplace_back("held out", std::move(caveat));
+  }
   if (header.is_continued) {
     lines.emplace_back("resumed",
                        fmt::format("after {} epochs, {} steps", header.state.epochs_done, header.state.step));

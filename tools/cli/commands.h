@@ -7,6 +7,7 @@
 namespace melisma {
 
 std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_import(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_train(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_config(CLI::App& app, const GlobalOptions& global);
@@ -28,6 +29,8 @@ std::function<int()> define_report(CLI::App& app, const GlobalOptions& global);
 
 inline constexpr std::array kCommands{
     Command{"prepare", "recordings become a dataset: clips, features, held-out splits", define_prepare},
+    Command{"import", "an experiment folder of Applio or RVC-WebUI becomes a dataset and a run that trains on",
+            define_import},
     Command{"dataset", "what is in a dataset, and which there are", define_dataset},
     Command{"train", "a recipe and a dataset become a run: checkpoints, numbers, a voice", define_train},
     Command{"convert", "a recording, or a folder of them, in another voice", define_convert},

@@ -30,6 +30,7 @@ melisma_library(eval/suites TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
 # Training.
 melisma_library(train/prepare DEPS base config audio sets HEADERS_OF features)
+melisma_library(train/import DEPS base config audio sets prepare HEADERS_OF features)
 melisma_library(train/engine TORCH DEPS base config weights layers statistics)
 melisma_library(train/tasks TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
@@ -43,7 +44,7 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio signal sets weights merging layers rvc features quantized convert statistics metrics suites prepare
+  DEPS base config audio signal sets weights merging layers rvc features quantized convert statistics metrics suites prepare import
        engine tasks runs report bench retrieval)
 melisma_library(tools/cli DEPS base config audio sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)

@@ -1,11 +1,13 @@
 #include "infer/features/pitch.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <numbers>
 
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -118,6 +120,16 @@ TEST(Pitch, KeysTellSettingsApartAndGiveThemBack) {
   EXPECT_EQ(pitch_config_of(key_of(b).parameters), b);
   EXPECT_THROW((void)pitch_config_of("nonsense"), Error);
   EXPECT_THROW((void)pitch_config_of(R"({"method":"pyin","revision":99})"), Error);
+}
+
+TEST(Pitch, ImportedCurvesHaveAKeyAndNoMethod) {
+  const PitchConfig imported{.method = "imported"};
+  EXPECT_EQ(key_of(imported).parameters, R"({"method":"imported","fmin_hz":50.0,"fmax_hz":1100.0,"revision":1})");
+  EXPECT_EQ(pitch_config_of(key_of(imported).parameters), imported);
+  EXPECT_THAT(testing::refusal_of(ErrorKind::config, [&] { (void)extract_pitch(std::vector<float>(1600), imported); }),
+              ::testing::StartsWith("pitch 'imported' was found by another tool, which is not asked here; choose a "
+                                    "method: pyin, yin"));
+  EXPECT_THROW((void)extract_pitch(std::vector<float>(1600), {.method = "median(imported, yin)"}), Error);
 }
 
 TEST(Pitch, SummaryCountsVoicedFramesOnly) {

@@ -12,6 +12,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .convert = guarded<melisma::convert>,
       .train = guarded<melisma::train>,
       .evaluate = guarded<melisma::evaluate>,
+      .import_experiment = guarded<melisma::import_experiment>,
       .build_index = guarded<melisma::build_index>,
       .inspect = guarded<melisma::inspect>,
       .pitch = guarded<melisma::pitch>,

@@ -1,0 +1,60 @@
+#include "tools/actions/run_manifest.h"
+
+#include "tools/actions/compute_facts.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/clock.h"
+#include "tools/base/hash.h"
+#include "tools/config/config.h"
+
+namespace melisma {
+namespace {
+
+nlohmann::ordered_json command_line() {
+  auto words = nlohmann::ordered_json::array();
+  std::string text = read_file("/proc/self/cmdline");
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) words.push_back(text.c_str() + at);
+  return words;
+}
+
+}  // namespace
+
+nlohmann::ordered_json run_manifest(const RunOrigin& origin, const Dataset& dataset) {
+  const auto facts = compute_facts();
+  return {
+      {"format_version", 1},
+      {"recipe", origin.recipe},
+      {"version", origin.version},
+      {"commit", origin.commit},
+      {"created_utc", utc_now()},
+      {"command", command_line()},
+      {"seed", origin.seed},
+      {"dataset",
+       {{"path", dataset.path().string()},
+        {"content_hash", dataset.content_hash()},
+        {"split_hash", dataset.split_hash()}}},
+      {"from", nullptr},
+      {"compute",
+       {{"libtorch", facts.libtorch},
+        {"cpu", facts.cpu_model},
+        {"kernels", facts.cpu_capability},
+        {"threads", facts.threads},
+        {"mkl_fast_path", facts.mkl_fast_path},
+        {"omp_wait_policy", facts.omp_wait_policy}}},
+  };
+}
+
+std::string run_signature(const RecipeRow& row, Recipe& recipe, const Dataset& dataset,
+                          const std::string& weights_sha256) {
+  const auto defaults = row.make();
+  const auto settings = signature_of(defaults->schema(), recipe.schema());
+  return content_hash(settings + dataset.content_hash() + weights_sha256).substr(0, 8);
+}
+
+std::string held_out_caveat(const nlohmann::ordered_json& manifest, const Dataset& dataset) {
+  const auto hash = manifest.value(nlohmann::ordered_json::json_pointer("/dataset/content_hash"), std::string());
+  if (!manifest.contains("imported") || hash != dataset.content_hash()) return {};
+  return "the weights this run began with were trained on all of this dataset before they were imported, its held-out "
+         "clips too: scores on them are not of unheard recordings";
+}
+
+}  // namespace melisma

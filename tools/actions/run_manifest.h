@@ -1,0 +1,27 @@
+// What a run notes about itself when it is made: program, data, machine, and a name for what is computed.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "data/sets/dataset.h"
+#include "train/tasks/recipe.h"
+
+namespace melisma {
+
+struct RunOrigin {
+  std::string recipe;
+  std::string version, commit;  // of the program
+  std::uint64_t seed = 0;
+};
+
+// manifest.json without what the run starts from ("from" is null).
+[[nodiscard]] nlohmann::ordered_json run_manifest(const RunOrigin& origin, const Dataset& dataset);
+
+// Names what is computed: settings, data, and the weights it starts from (their SHA-256; empty = fresh ones).
+[[nodiscard]] std::string run_signature(const RecipeRow& row, Recipe& recipe, const Dataset& dataset,
+                                        const std::string& weights_sha256);
+
+// Why held-out scores of a run on this dataset are none of unheard recordings; empty if nothing is known against them.
+[[nodiscard]] std::string held_out_caveat(const nlohmann::ordered_json& manifest, const Dataset& dataset);
+
+}  // namespace melisma
