@@ -14,6 +14,8 @@ class FrameEnergy {
   // Throws Error(config) unless both are at least 1.
   FrameEnergy(std::int64_t window_samples, std::int64_t hop_samples);
   void push(std::span<const float> block);
+  // The frames that the samples so far determine, in order; as finish() will give them.
+  [[nodiscard]] std::span<const double> frames_so_far() const { return rms_; }
   // Ends the signal and gives the RMS of every frame, 1 + samples / hop of them (even windows). Nothing may be pushed
   // afterwards.
   [[nodiscard]] std::vector<double> finish();

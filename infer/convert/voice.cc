@@ -81,6 +81,21 @@ struct Voice::State {
     return all;
   }
 
+  // [1, speaker channels, 1], the weighted sum of the speakers' own.
+  [[nodiscard]] at::Tensor speaker_vector(const SpeakerMix& mix) const {
+    at::Tensor sum;
+    for (const auto& [row, weight] : mix) {
+      if (row < 0 || row >= network->config().speakers) {
+        fail(ErrorKind::usage, "speaker {} is outside the model's {} speakers", row, network->config().speakers);
+      }
+      auto vector = network->speaker_vector(at::full({1}, row, at::kLong));
+      if (weight != 1) vector = vector * weight;
+      sum = sum.defined() ? sum + vector : vector;
+    }
+    if (!sum.defined()) fail(ErrorKind::internal, "a mix of no speakers");
+    return sum;
+  }
+
   // Of samples first .. first + count - 1.
   [[nodiscard]] SourceNoise source_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) const {
     const auto sines = vocoder_of(network->config()).sines;
@@ -168,7 +183,7 @@ const PitchConfig& Voice::pitch() const {
   return state_->pitch.method == kImportedPitch ? usual : state_->pitch;
 }
 
-void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
+void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, const SpeakerMix& speakers,
                        const SynthesisOptions& options, const std::function<void(std::span<const float>)>& take) const {
   const c10::NoGradGuard no_grad;
   const auto total = std::min(content.n_frames, static_cast<std::int64_t>(f0_hz.size()));
@@ -177,15 +192,11 @@ void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_h
     fail(ErrorKind::data, "content features have {} columns, the model takes {}", content.width,
          state_->network->config().content_channels);
   }
-  if (speaker < 0 || speaker >= state_->network->config().speakers) {
-    fail(ErrorKind::usage, "speaker {} is outside the model's {} speakers", speaker,
-         state_->network->config().speakers);
-  }
   const auto features = at::from_blob(const_cast<float*>(content.values.data()), {1, total, content.width}, at::kFloat);
   const auto f0 = at::from_blob(const_cast<float*>(f0_hz.data()), {1, total}, at::kFloat);
   const auto bins = coarse_pitch(f0_hz.first(static_cast<std::size_t>(total)));
   const auto coarse = at::from_blob(const_cast<std::int64_t*>(bins.data()), {1, total}, at::kLong);
-  const auto vector = state_->network->speaker_vector(at::full({1}, speaker, at::kLong));
+  const auto vector = state_->speaker_vector(speakers);
   const auto prior = state_->encode(features, coarse);
   const auto& network = *state_->network;
   const auto cycles = network.config().use_f0 ? network.decoder().source().cycles_before(f0) : at::Tensor();
@@ -199,7 +210,7 @@ void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_h
 std::vector<float> Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
                                      const SynthesisOptions& options) const {
   std::vector<float> samples;
-  synthesize(content, f0_hz, speaker, options,
+  synthesize(content, f0_hz, SpeakerMix{{speaker, 1}}, options,
              [&](std::span<const float> piece) { samples.insert(samples.end(), piece.begin(), piece.end()); });
   return samples;
 }

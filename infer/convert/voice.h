@@ -21,6 +21,14 @@ struct SynthesisOptions {
   std::int64_t chunk_frames = 600;  // frames decoded at a time; bounds memory, does not change the result
 };
 
+// How much of a voice's speakers is heard: their embeddings are added, weight by weight. One of weight 1 is that
+// speaker.
+struct SpeakerShare {
+  std::int64_t row = 0;
+  double weight = 1;
+};
+using SpeakerMix = std::vector<SpeakerShare>;
+
 class Voice {
  public:
   // Builds the family's network and loads the weights (weight norm folded). Error(checkpoint) if they do not fit.
@@ -44,7 +52,7 @@ class Voice {
   // content [frames][width] and f0_hz [frames] at 100 frames/s (0 = unvoiced) -> frames * hop_samples() samples in [-1,
   // 1], handed to `take` piece by piece in order. Text-encoder windows are fixed (30 s with faded overlaps), everything
   // after it is computed in chunks with full context.
-  void synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, std::int64_t speaker,
+  void synthesize(const FeatureMatrix& content, std::span<const float> f0_hz, const SpeakerMix& speakers,
                   const SynthesisOptions& options, const std::function<void(std::span<const float>)>& take) const;
   [[nodiscard]] std::vector<float> synthesize(const FeatureMatrix& content, std::span<const float> f0_hz,
                                               std::int64_t speaker, const SynthesisOptions& options) const;

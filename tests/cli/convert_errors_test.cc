@@ -131,9 +131,9 @@ TEST_F(ConvertErrors, OptionsThatMakeNoSense) {
               StartsWith("melisma: usage: --sample-rate: Value 10 not in range"));
   EXPECT_THAT(convert_with("m", {"in.wav", "-o", "out.wav", "--high-pass", "-1"}).err,
               StartsWith("melisma: usage: --high-pass: Value -1 not in range"));
-  expect_refusal(
-      {"in.wav", "-o", "out.wav", "--pich", "3"}, 2,
-      "usage: unknown option '--pich'; did you mean '--pitch' or '--fill'? melisma convert --help lists them");
+  expect_refusal({"in.wav", "-o", "out.wav", "--pich", "3"}, 2,
+                 "usage: unknown option '--pich'; did you mean '--pitch' or '--fill' or '--mix'? melisma convert "
+                 "--help lists them");
   expect_refusal({"in.wav"}, 2, "usage: --output is required; see melisma convert --help");
 }
 

@@ -5,6 +5,7 @@
 #include "tools/actions/compare_action.h"
 #include "tools/actions/convert_action.h"
 #include "tools/actions/edit_info_action.h"
+#include "tools/actions/effects_action.h"
 #include "tools/actions/engine_info_action.h"
 #include "tools/actions/evaluate_action.h"
 #include "tools/actions/extract_action.h"
@@ -37,6 +38,7 @@ struct EngineActions {
   int (*compare)(const CompareOptions& options);
   int (*edit_info)(const EditInfoOptions& options);
   int (*preview)(const PreviewOptions& options);
+  int (*effects)(const EffectsOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -41,18 +42,53 @@ std::int64_t speaker_row(const Voice& voice, const std::string& speaker) {
   throw Error(ErrorKind::usage, unknown_name_message("speaker", speaker, names));
 }
 
+// One part of "a:0.7,b:0.3"; without a weight it is 1.
+SpeakerShare share_of(const Voice& voice, const std::string& part) {
+  const auto colon = part.rfind(':');
+  if (colon == std::string::npos) return {speaker_row(voice, part), 1};
+  const char* begin = part.data() + colon + 1;
+  double weight = 0;
+  const auto [end, code] = std::from_chars(begin, part.data() + part.size(), weight);
+  if (code != std::errc{} || end != part.data() + part.size() || !(weight > 0) || !std::isfinite(weight)) {
+    fail(ErrorKind::usage, "'{}' gives no weight above 0; write name:weight, such as mara:0.7", part);
+  }
+  return {speaker_row(voice, part.substr(0, colon)), weight};
+}
+
+// A speaker, or several with weights, which are made to add up to 1. A name may itself hold a colon or a comma.
+SpeakerMix speaker_mix(const Voice& voice, const std::string& text) {
+  const auto& names = voice.speakers();
+  const bool is_name = std::find(names.begin(), names.end(), text) != names.end();
+  if (is_name || text.find_first_of(":,") == std::string::npos) return {{speaker_row(voice, text), 1}};
+  SpeakerMix mix;
+  double total = 0;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const auto end = std::min(text.find(',', begin), text.size());
+    mix.push_back(share_of(voice, text.substr(begin, end - begin)));
+    total += mix.back().weight;
+    begin = end + 1;
+  }
+  for (auto& share : mix) share.weight /= total;
+  return mix;
+}
+
 nlohmann::ordered_json row_of(const FileJob& job, const Conversion& done) {
-  return {{"input", job.input.string()},
-          {"output", job.output.string()},
-          {"fate", "converted"},
-          {"seconds", done.seconds},
-          {"elapsed_seconds", done.elapsed_seconds},
-          {"real_time_factor", done.elapsed_seconds / done.seconds},
-          {"voiced_share", done.voiced_share},
-          {"median_f0_hz", done.median_f0_hz},
-          {"semitones", done.semitones},
-          {"peak", done.peak},
-          {"remark", done.remark}};
+  return {
+      {"input", job.input.string()},
+      {"output", job.output.string()},
+      {"fate", "converted"},
+      {"seconds", done.seconds},
+      {"elapsed_seconds", done.elapsed_seconds},
+      {"real_time_factor", done.elapsed_seconds / done.seconds},
+      {"voiced_share", done.voiced_share},
+      {"median_f0_hz", done.median_f0_hz},
+      {"semitones", done.semitones},
+      {"pieces", done.pieces},
+      {"input_lufs", done.loudness && done.loudness->is_measurable ? nlohmann::ordered_json(done.loudness->input_lufs)
+                                                                   : nlohmann::ordered_json()},
+      {"loudness_gain_db", done.loudness ? nlohmann::ordered_json(done.loudness->gain_db) : nlohmann::ordered_json()},
+      {"peak", done.peak},
+      {"remark", done.remark}};
 }
 
 void print_row(const nlohmann::ordered_json& row) {
@@ -61,40 +97,40 @@ void print_row(const nlohmann::ordered_json& row) {
     return;
   }
   const std::string remark = row["remark"];
-  fmt::print("{}: {:.2f} s of audio in {:.2f} s ({:.1f}x real time), voiced {:.0f} %, peak {:.2f}{}\n",
-             row["output"].get<std::string>(), row["seconds"].get<double>(), row["elapsed_seconds"].get<double>(),
-             1 / row["real_time_factor"].get<double>(), 100 * row["voiced_share"].get<double>(),
-             row["peak"].get<double>(), remark.empty() ? "" : "; " + remark);
-}
-
-// The format results are written in: as asked, else wav16 for those of a folder and by its ending for a single one.
-const AudioFormat& format_of(const ConvertActionOptions& options, bool is_folder) {
-  if (is_folder) return audio_format_named(options.format.empty() ? "wav16" : options.format);
-  if (options.format.empty()) return audio_format_for(options.output);
-  const auto& format = audio_format_named(options.format);
-  const auto ending = options.output.extension();
-  const bool is_another = std::any_of(kAudioFormats.begin(), kAudioFormats.end(), [&](const AudioFormat& row) {
-    return row.extension == ending && row.extension != format.extension;
-  });
-  if (is_another) {
-    fail(ErrorKind::usage, "--format {} makes {} files, but the output is '{}'; name it so, or leave --format out",
-         format.name, format.extension, options.output.string());
+  std::string more;
+  if (const std::int64_t pieces = row["pieces"]; pieces != 1) more += fmt::format(", {} pieces", pieces);
+  if (!row["input_lufs"].is_null()) {
+    more += fmt::format(", {:+.1f} dB to the recording's {:.1f} LUFS", row["loudness_gain_db"].get<double>(),
+                        row["input_lufs"].get<double>());
   }
-  return format;
+  fmt::print("{}: {:.2f} s of audio in {:.2f} s ({:.1f}x real time), voiced {:.0f} %{}, peak {:.2f}{}\n",
+             row["output"].get<std::string>(), row["seconds"].get<double>(), row["elapsed_seconds"].get<double>(),
+             1 / row["real_time_factor"].get<double>(), 100 * row["voiced_share"].get<double>(), more,
+             row["peak"].get<double>(), remark.empty() ? "" : "; " + remark);
 }
 
 // Everything but the curve, which is a recording's own.
 ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& options, const AudioFormat& format) {
   ConvertOptions how{.pitch = options.pitch,
-                     .speaker = speaker_row(voice, options.speaker),
+                     .speakers = speaker_mix(voice, options.speaker),
                      .sample_rate_hz = options.sample_rate_hz > 0 ? options.sample_rate_hz : voice.sample_rate_hz(),
                      .format = std::string(format.name),
                      .high_pass_hz = options.high_pass_hz,
+                     .clean = options.clean,
+                     .split_at_silence = options.split_at_silence,
                      .retrieval = {.rate = options.index_rate, .protect = options.protect},
                      .content_weights = options.content_weights,
                      .synthesis = {.noise_seed = options.noise_seed,
                                    .noise_scale = options.noise_scale,
-                                   .chunk_frames = options.chunk_seconds * 100}};
+                                   .chunk_frames = options.chunk_seconds * 100},
+                     .output = {.formant_ratio = options.formant_ratio,
+                                .volume_envelope = options.volume_envelope,
+                                .mix = options.mix,
+                                .match_loudness = options.match_loudness}};
+  if (!options.effects.empty()) {
+    how.output.effects = std::make_shared<const EffectChain>(EffectChain::read(options.effects));
+    (void)how.output.effects->make(how.sample_rate_hz, 1);  // what does not suit the rate shows before anything is made
+  }
   require_encodable(format, how.sample_rate_hz, 1);
   if (!options.index.empty()) {
     auto index = std::make_shared<const FeatureIndex>(FeatureIndex::load(options.index));
@@ -170,9 +206,9 @@ int convert(const ConvertActionOptions& options) {
   install_stop_handlers();
   options.pitch.check();
   const bool is_folder = is_folder_of_recordings(options.input);
-  const auto extension = is_folder ? format_of(options, is_folder).extension : ".wav";
+  const auto extension = is_folder ? format_of_results(options.format, options.output, is_folder).extension : ".wav";
   const auto work = file_jobs(options.input, options.output, std::string(extension));
-  const auto& format = format_of(options, is_folder);
+  const auto& format = format_of_results(options.format, options.output, is_folder);
   const Curves curves(options, is_folder);
   const auto file = load_model(options.workspace, options.model);
   const auto voice = with_context(fmt::format("loading '{}'", options.model), [&] { return Voice::load(file); });

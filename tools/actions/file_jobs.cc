@@ -74,4 +74,19 @@ FileJobs file_jobs(const std::filesystem::path& input, const std::filesystem::pa
                                         : job_of_file(input, output, extension);
 }
 
+const AudioFormat& format_of_results(const std::string& format, const fs::path& output, bool is_folder) {
+  if (is_folder) return audio_format_named(format.empty() ? "wav16" : format);
+  if (format.empty()) return audio_format_for(output);
+  const auto& row = audio_format_named(format);
+  const auto ending = output.extension();
+  const bool is_another = std::any_of(kAudioFormats.begin(), kAudioFormats.end(), [&](const AudioFormat& other) {
+    return other.extension == ending && other.extension != row.extension;
+  });
+  if (is_another) {
+    fail(ErrorKind::usage, "--format {} makes {} files, but the output is '{}'; name it so, or leave --format out",
+         row.name, row.extension, output.string());
+  }
+  return row;
+}
+
 }  // namespace melisma

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "data/audio/audio_writer.h"
+
 namespace melisma {
 
 struct FileJob {
@@ -24,5 +26,10 @@ struct FileJobs {
 
 // Whether there is something at `input`, and it is a folder; Error(data) if there is not.
 [[nodiscard]] bool is_folder_of_recordings(const std::filesystem::path& input);
+
+// The format results are written in: `format` if one is asked for, else wav16 for those of a folder and by its ending
+// for a single one. Throws Error(usage) for an unknown one, or one that is not what the output's ending says.
+[[nodiscard]] const AudioFormat& format_of_results(const std::string& format, const std::filesystem::path& output,
+                                                   bool is_folder);
 
 }  // namespace melisma

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <optional>
 
+#include "data/effects/effects.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
@@ -45,7 +47,16 @@ int explain_settings(const ConfigOptions& options) {
   return 0;
 }
 
+// A chain is no table of settings but a list of them.
+int check_chain(const ConfigOptions& options) {
+  if (!options.overrides.empty()) fail(ErrorKind::usage, "--set does not go with a chain of effects; edit the file");
+  const auto chain = EffectChain::read(options.file);
+  fmt::print("'{}' is fine for effects: {}\n", options.file.string(), fmt::join(chain.names(), ", "));
+  return 0;
+}
+
 int check_file(const ConfigOptions& options) {
+  if (options.task == "effects") return check_chain(options);
   const auto& row = find_row(kSettingsOfTasks, options.task, "task", ErrorKind::usage);
   const auto settings = row.make(), defaults = row.make();
   auto schema = settings->schema();
@@ -66,7 +77,7 @@ std::function<int()> define_config(CLI::App& app, const GlobalOptions&) {
   auto* checked = app.add_subcommand("check", "read a settings file, report every problem, say what it changes");
   auto* reference = app.add_subcommand("reference", "the Markdown page of every setting");
   app.require_subcommand(1);
-  explained->add_option("task", options->task, "prepare or rvc")->required();
+  explained->add_option("task", options->task, "prepare, rvc or effects")->required();
   explained->add_option("setting", options->setting, "only this one, or this section");
   checked->add_option("file", options->file, "a TOML file")->required();
   checked->add_option("--task", options->task, "whose settings they are")->capture_default_str();

@@ -17,13 +17,31 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   add_pitch_edit_options(app, options->pitch);
   app.add_option("--f0-file", options->curves,
                  "pitch curve to follow (CSV, see melisma pitch), or a folder of them for a folder of recordings");
-  app.add_option("--speaker", options->speaker, "name or number of the voice's speaker; default the first");
+  app.add_option(
+      "--speaker", options->speaker,
+      "name or number of the voice's speaker, or several with weights: mara:0.7,joel:0.3; default the first");
   app.add_option("--sample-rate", options->sample_rate_hz, "output rate in Hz; default the voice's own")
       ->check(CLI::Range(1000, 384000));
   app.add_option("--format", options->format, "wav16, wav24, wav32f, flac, flac16, ogg; default by extension");
   app.add_option("--high-pass", options->high_pass_hz,
                  "Hz below which rumble of the recording is left out; 0 = off; default 48, as the RVC tools")
       ->check(CLI::Range(0.0, 1000.0));
+  app.add_option("--clean", options->clean,
+                 "share of the recording's steady noise left out before it is heard; 0 = none")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_flag("--split", options->split_at_silence,
+               "convert only what lies between silences; they become exactly silent");
+  app.add_option("--formant", options->formant_ratio,
+                 "formant frequencies times this, the pitch stays; above 1 as of a smaller speaker")
+      ->check(CLI::Range(0.4, 2.5));
+  app.add_option("--volume-envelope", options->volume_envelope,
+                 "loudness over time: 1 = the voice's own, 0 = the recording's, as the RVC tools")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--mix", options->mix, "share of the voice in the output, the rest is the recording")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--effects", options->effects,
+                 "sound effects after conversion: a TOML file of [[effect]] tables (see melisma effects)");
+  app.add_flag("--match-loudness", options->match_loudness, "make the output as loud as the recording (LUFS)");
   app.add_option("--index", options->index, "the voice's feature index: what it says is drawn towards its recordings");
   app.add_option("--index-rate", options->index_rate, "share of the index's features; 0 = none")
       ->check(CLI::Range(0.0, 1.0));

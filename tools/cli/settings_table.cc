@@ -1,5 +1,6 @@
 #include "tools/cli/settings_table.h"
 
+#include "data/effects/effects.h"
 #include "tools/config/config.h"
 #include "train/prepare/prepare_config.h"
 #include "train/tasks/rvc_settings.h"
@@ -19,6 +20,17 @@ class Held final : public SettingsOfTask {
 }  // namespace
 
 std::unique_ptr<SettingsOfTask> make_prepare_settings() { return std::make_unique<Held<PrepareConfig>>(); }
+std::unique_ptr<SettingsOfTask> make_effect_settings() {
+  class Effects final : public SettingsOfTask {
+   public:
+    Schema schema() override { return settings_.schema(); }
+
+   private:
+    AllEffectSettings settings_;
+  };
+  return std::make_unique<Effects>();
+}
+
 std::unique_ptr<SettingsOfTask> make_rvc_settings() { return std::make_unique<Held<RvcSettings>>(); }
 
 std::string settings_reference() {

@@ -23,10 +23,16 @@ struct SettingsRow {
 
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_rvc_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_effect_settings();
 
 inline constexpr std::array kSettingsOfTasks{
     SettingsRow{"prepare", "how recordings become a dataset: melisma prepare", make_prepare_settings},
     SettingsRow{"rvc", "training of an RVC voice: melisma train rvc", make_rvc_settings},
+    SettingsRow{
+        "effects",
+        "sound effects: melisma effects, convert --effects. A chain's file has one [[effect]] table an effect, in "
+        "order, with its name and its settings, here written name.setting",
+        make_effect_settings},
 };
 
 // The Markdown page of every setting of every task: experiments/configs/REFERENCE.md.

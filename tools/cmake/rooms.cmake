@@ -22,7 +22,7 @@ melisma_library(models/retrieval TORCH DEPS base config weights)
 melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
-  DEPS base config audio signal sets weights layers rvc retrieval features quantized)
+  DEPS base config audio effects signal sets weights layers rvc retrieval features quantized)
 # What is measured, and how sure we are.
 melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
 melisma_library(eval/metrics TORCH DEPS base config audio signal sets features statistics LINK Eigen3::Eigen)
@@ -44,9 +44,10 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio signal sets weights merging layers rvc features quantized convert statistics metrics suites prepare import
-       engine tasks runs report bench retrieval)
-melisma_library(tools/cli DEPS base config audio sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
+  DEPS base config audio effects signal sets weights merging layers rvc features quantized convert statistics metrics suites
+       prepare import engine tasks runs report bench retrieval)
+melisma_library(tools/cli
+  DEPS base config audio effects sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.

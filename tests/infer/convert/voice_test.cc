@@ -127,6 +127,31 @@ TEST(Voice, TheSameSeedGivesTheSameAudioAndAnotherSeedDoesNot) {
   EXPECT_NE(first, voice.synthesize(input.content, input.f0, 0, {.noise_seed = 4}));
 }
 
+// Everything that a mix of speakers says.
+std::vector<float> mixed(const Voice& voice, const Input& input, const SpeakerMix& mix) {
+  std::vector<float> samples;
+  voice.synthesize(input.content, input.f0, mix, {},
+                   [&](std::span<const float> piece) { samples.insert(samples.end(), piece.begin(), piece.end()); });
+  return samples;
+}
+
+TEST(Voice, AMixOfOneSpeakerIsThatSpeakerAndOfTwoIsInBetween) {
+  const auto voice = Voice::load(small_voice());
+  const auto input = moving_input(60);
+  const auto mara = voice.synthesize(input.content, input.f0, 0, {});
+  const auto joel = voice.synthesize(input.content, input.f0, 1, {});
+  ASSERT_NE(mara, joel);
+  EXPECT_EQ(mixed(voice, input, {{0, 1}}), mara);
+  EXPECT_EQ(mixed(voice, input, {{1, 1}}), joel);
+  EXPECT_LT(largest_difference(mixed(voice, input, {{0, 0.25}, {0, 0.75}}), mara), 1e-5);
+  const auto half = mixed(voice, input, {{0, 0.5}, {1, 0.5}});
+  EXPECT_LT(largest_difference(half, mixed(voice, input, {{1, 0.5}, {0, 0.5}})), 1e-6);
+  EXPECT_LT(largest_difference(half, mara), largest_difference(joel, mara));
+  EXPECT_LT(largest_difference(half, joel), largest_difference(joel, mara));
+  EXPECT_GT(largest_difference(half, mara), 1e-6);
+  EXPECT_THROW((void)mixed(voice, input, {{0, 0.5}, {2, 0.5}}), Error);
+}
+
 TEST(Voice, NoFramesGiveNoAudio) {
   const auto voice = Voice::load(small_voice());
   EXPECT_TRUE(voice.synthesize(moving_input(0).content, {}, 0, {}).empty());

@@ -20,6 +20,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .compare = guarded<melisma::compare>,
       .edit_info = guarded<melisma::edit_info>,
       .preview = guarded<melisma::preview>,
+      .effects = guarded<melisma::apply_effects>,
   };
   return &actions;
 }
