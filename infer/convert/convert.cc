@@ -67,8 +67,9 @@ std::vector<float> pitch_of(const Work& work, const std::vector<FrameRange>& pie
     followed = frames_of_curve(*curve, std::ssize(f0));
   }
   for (const auto& piece : pieces) {
-    const auto heard = followed.empty() ? extract_pitch(samples_of(work, piece), work.voice.pitch())
-                                        : std::vector(followed.begin() + piece.first, followed.begin() + piece.last);
+    const auto heard = followed.empty()
+                           ? extract_pitch(samples_of(work, piece), work.options.hearing.value_or(work.voice.pitch()))
+                           : std::vector(followed.begin() + piece.first, followed.begin() + piece.last);
     std::copy_n(heard.begin(), std::min(std::ssize(heard), piece.length()), f0.begin() + piece.first);
   }
   return f0;

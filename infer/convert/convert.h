@@ -14,16 +14,17 @@
 namespace melisma {
 
 struct ConvertOptions {
-  PitchEdits pitch;                 // what is done to the recording's pitch
-  std::optional<PitchCurve> curve;  // instead of the pitch heard in the recording
-  SpeakerMix speakers{{0, 1}};      // rows of the voice's speakers
-  std::int64_t sample_rate_hz = 0;  // of the output; 0 = the voice's own
-  std::string format;               // a name of kAudioFormats; empty = by the output's extension
-  double high_pass_hz = 48;         // rumble of the recording below this is left out; 0 = nothing is
-  double clean = 0;                 // steady noise of the recording left out: 1 = all, 0 = none (noise_reduction.h)
-  bool split_at_silence = false;    // only what is louder is converted; in between it is silent
-  Retrieval retrieval;              // from the voice's feature index
-  std::string content_weights;      // of the content encoder; empty = those of its SHA-256 in the folder of weights
+  PitchEdits pitch;                    // what is done to the recording's pitch
+  std::optional<PitchCurve> curve;     // instead of the pitch heard in the recording
+  std::optional<PitchConfig> hearing;  // how pitch is heard; nothing = as for the voice's training
+  SpeakerMix speakers{{0, 1}};         // rows of the voice's speakers
+  std::int64_t sample_rate_hz = 0;     // of the output; 0 = the voice's own
+  std::string format;                  // a name of kAudioFormats; empty = by the output's extension
+  double high_pass_hz = 48;            // rumble of the recording below this is left out; 0 = nothing is
+  double clean = 0;                    // steady noise of the recording left out: 1 = all, 0 = none (noise_reduction.h)
+  bool split_at_silence = false;       // only what is louder is converted; in between it is silent
+  Retrieval retrieval;                 // from the voice's feature index
+  std::string content_weights;         // of the content encoder; empty = those of its SHA-256 in the folder of weights
   SynthesisOptions synthesis;
   OutputOptions output;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "data/audio/audio_file.h"
@@ -51,6 +52,21 @@ class ConvertOptionsCommand : public ::testing::Test {
   testing::TemporaryFolder folder_;
   nlohmann::json row_;
 };
+
+TEST_F(ConvertOptionsCommand, PitchIsHeardAsInTrainingOrAsAsked) {
+  const auto own = made({});
+  EXPECT_EQ(made({"--f0-method", "yin"}).samples, own.samples);
+  EXPECT_NE(made({"--f0-method", "harvest"}).samples, own.samples);
+  EXPECT_GT(row_["voiced_share"].get<double>(), 0.1);
+  (void)made({"--f0-method", "harvest", "--f0-set", "fmax_hz=60"});
+  EXPECT_LT(row_["voiced_share"].get<double>(), 0.05);
+  const auto misspelt = convert({"in.wav", "-o", "out.wav", "--f0-method", "rmpve"});
+  EXPECT_EQ(misspelt.exit_code, 2);
+  EXPECT_THAT(misspelt.err, HasSubstr("did you mean 'rmvpe'?"));
+  std::ofstream(folder_ / "f0.csv") << "time_s,f0_hz\n0,100\n1.5,100\n";
+  expect_refusal({"--f0-file", "f0.csv", "--f0-method", "pm"},
+                 "usage: --f0-file is the pitch; leave --f0-method and --f0-set out");
+}
 
 TEST_F(ConvertOptionsCommand, AMixOfSpeakersAndOneThatIsNoMix) {
   const auto mara = made({"--speaker", "mara"});

@@ -20,6 +20,7 @@
 #include "tools/base/format.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
+#include "tools/config/config.h"
 
 namespace melisma {
 namespace {
@@ -132,6 +133,12 @@ ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& optio
     (void)how.output.effects->make(how.sample_rate_hz, 1);  // what does not suit the rate shows before anything is made
   }
   require_encodable(format, how.sample_rate_hz, 1);
+  if (!options.pitch_settings.empty()) {
+    if (!options.curves.empty()) fail(ErrorKind::usage, "--f0-file is the pitch; leave --f0-method and --f0-set out");
+    how.hearing = voice.pitch();
+    auto schema = schema_of(*how.hearing);
+    configure(schema, std::nullopt, options.pitch_settings);
+  }
   if (!options.index.empty()) {
     auto index = std::make_shared<const FeatureIndex>(FeatureIndex::load(options.index));
     if (const auto width = content_width(voice.content()); index->width() != width) {

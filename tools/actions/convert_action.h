@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "infer/features/pitch_edit.h"
 
@@ -15,7 +16,8 @@ struct ConvertActionOptions {
   std::filesystem::path output;  // a file, or a folder when input is one
   PitchEdits pitch;
   std::filesystem::path curves;  // pitch curve of the recording, or folder of curves; empty = heard in the recording
-  std::string speaker;           // name or row, or several with weights (a:0.7,b:0.3); empty = the first
+  std::vector<std::string> pitch_settings;  // how pitch is heard, over the voice's own: "method=rmvpe", "fmax_hz=800"
+  std::string speaker;                      // name or row, or several with weights (a:0.7,b:0.3); empty = the first
   std::int64_t sample_rate_hz = 0;
   std::string format;  // empty = by extension; for folders empty = wav16
   std::uint64_t noise_seed = 0;

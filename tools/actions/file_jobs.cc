@@ -1,5 +1,6 @@
 #include "tools/actions/file_jobs.h"
 
+#include <algorithm>
 #include <map>
 
 #include "data/audio/audio_file.h"
@@ -74,7 +75,7 @@ FileJobs file_jobs(const std::filesystem::path& input, const std::filesystem::pa
                                         : job_of_file(input, output, extension);
 }
 
-const AudioFormat& format_of_results(const std::string& format, const fs::path& output, bool is_folder) {
+const AudioFormat& format_of_results(const std::string& format, const std::filesystem::path& output, bool is_folder) {
   if (is_folder) return audio_format_named(format.empty() ? "wav16" : format);
   if (format.empty()) return audio_format_for(output);
   const auto& row = audio_format_named(format);

@@ -1,6 +1,10 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "infer/features/pitch_config.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/engine_library.h"
 #include "tools/cli/pitch_options.h"
@@ -17,6 +21,12 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   add_pitch_edit_options(app, options->pitch);
   app.add_option("--f0-file", options->curves,
                  "pitch curve to follow (CSV, see melisma pitch), or a folder of them for a folder of recordings");
+  auto method = std::make_shared<std::string>();
+  app.add_option(
+      "--f0-method", *method,
+      fmt::format("how pitch is heard: {}, or several as \"median(rmvpe, pyin)\" (default as the voice's training)",
+                  fmt::join(kPitchMethodNames, ", ")));
+  app.add_option("--f0-set", options->pitch_settings, "one setting of it: key=value, such as fmax_hz=800")->take_all();
   app.add_option(
       "--speaker", options->speaker,
       "name or number of the voice's speaker, or several with weights: mara:0.7,joel:0.3; default the first");
@@ -57,7 +67,8 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--chunk", options->chunk_seconds, "seconds decoded at a time: memory, not the result")
       ->check(CLI::Range(1, 600));
   app.add_flag("--json", options->json, "print a JSON list, one entry a file");
-  return [options, &global] {
+  return [options, method, &global] {
+    if (!method->empty()) options->pitch_settings.push_back("method=" + *method);
     options->workspace = global.workspace;
     return engine(global).convert(*options);
   };
