@@ -178,6 +178,7 @@ std::int64_t Voice::n_speakers() const {
   return state_->speakers.empty() ? state_->network->config().speakers : std::ssize(state_->speakers);
 }
 const ContentConfig& Voice::content() const { return state_->content; }
+std::int64_t Voice::content_columns() const { return state_->network->config().content_channels; }
 const PitchConfig& Voice::pitch() const {
   static const PitchConfig usual;
   return state_->pitch.method == kImportedPitch ? usual : state_->pitch;

@@ -47,6 +47,7 @@ class Voice {
   // the HuBERT output of its width, whichever weights it was made with, and the usual pitch method, as also for curves
   // that were imported.
   [[nodiscard]] const ContentConfig& content() const;
+  [[nodiscard]] std::int64_t content_columns() const;  // of the features it is fed with
   [[nodiscard]] const PitchConfig& pitch() const;
 
   // content [frames][width] and f0_hz [frames] at 100 frames/s (0 = unvoiced) -> frames * hop_samples() samples in [-1,

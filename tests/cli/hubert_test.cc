@@ -175,6 +175,17 @@ TEST_F(HubertCommands, ConversionWantsTheSameWeights) {
   EXPECT_EQ(read_file(*shared_ / "out.wav"), first);
 }
 
+TEST_F(HubertCommands, AnIndexIsFollowedWithWeightsThatAreNamed) {
+  const auto indexed = run({"index", "mara", "-o", "mara.index"});
+  ASSERT_EQ(indexed.exit_code, 0) << indexed.err;
+  const auto plain = convert({"--content-weights", "encoder"});
+  ASSERT_EQ(plain.exit_code, 0) << plain.err;
+  const auto first = read_file(*shared_ / "out.wav");
+  const auto followed = convert({"--content-weights", "encoder", "--index", "mara.index", "--index-rate", "1"});
+  ASSERT_EQ(followed.exit_code, 0) << followed.err;
+  EXPECT_NE(read_file(*shared_ / "out.wav"), first);
+}
+
 TEST_F(HubertCommands, WhatDoesNotFitIsSaidBeforeAnythingIsMade) {
   const auto absent = run(prepare_words("nowhere.bin"));
   EXPECT_EQ(absent.exit_code, 3);

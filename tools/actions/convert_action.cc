@@ -141,7 +141,7 @@ ConvertOptions options_for(const Voice& voice, const ConvertActionOptions& optio
   }
   if (!options.index.empty()) {
     auto index = std::make_shared<const FeatureIndex>(FeatureIndex::load(options.index));
-    if (const auto width = content_width(voice.content()); index->width() != width) {
+    if (const auto width = voice.content_columns(); index->width() != width) {
       fail(ErrorKind::data,
            "the index '{}' holds features of {} columns, the voice takes {}; use the voice's own index",
            options.index.string(), index->width(), width);
