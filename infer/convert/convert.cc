@@ -11,6 +11,7 @@
 #include "infer/convert/source_audio.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/memory.h"
 #include "tools/base/seed.h"
 #include "tools/base/stop.h"
 
@@ -108,6 +109,7 @@ void speak_piece(const Work& work, const FrameRange& piece, std::span<const floa
   };
   auto content = extract_content(samples_of(work, piece), content_config);
   retrieve(content, part(heard), work.options.retrieval);
+  release_free_memory();  // what hearing needed, before speaking needs as much
   auto synthesis = work.options.synthesis;
   // Or the same noise would begin every piece.
   if (piece.first > 0) synthesis.noise_seed = seed_of(synthesis.noise_seed, "piece", {piece.first});
@@ -126,6 +128,7 @@ void speak(const Work& work, ConversionOutput& out, Conversion& result) {
   result.pieces = std::ssize(pieces);
   if (pieces.empty()) add_remark(result, "nothing is louder than silence, and so the voice is silent");
   const auto f0 = pitch_of(work, pieces, result);
+  release_free_memory();
   require_no_stop();
   const auto pitch = summarise_pitch(f0);
   result.voiced_share = pitch.voiced_share;

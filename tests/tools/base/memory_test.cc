@@ -1,0 +1,33 @@
+#include "tools/base/memory.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <vector>
+
+namespace melisma {
+namespace {
+
+// Bytes of this process that are in memory.
+std::int64_t resident() {
+  std::ifstream file("/proc/self/statm");
+  std::int64_t all = 0, pages = 0;
+  file >> all >> pages;
+  return pages * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST(Memory, WhatWasFreedBelowSomethingInUseGoesBackToTheSystem) {
+  std::vector<std::unique_ptr<std::vector<char>>> blocks;
+  for (int i = 0; i < 2000; ++i) blocks.push_back(std::make_unique<std::vector<char>>(64 << 10, 'x'));
+  const auto last = std::make_unique<std::vector<char>>(64 << 10, 'x');  // keeps the heap's end where it is
+  blocks.clear();
+  const auto before = resident();
+  release_free_memory();
+  EXPECT_LT(resident(), before - (64 << 20));
+  EXPECT_EQ(last->back(), 'x');
+}
+
+}  // namespace
+}  // namespace melisma
