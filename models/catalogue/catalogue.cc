@@ -183,12 +183,10 @@ bool has_name(const std::vector<CatalogueEntry>& entries, std::string_view name)
 }  // namespace
 
 std::vector<CatalogueEntry> whole_catalogue() {
-  auto entries = own_catalogue();
-  const auto n_own = entries.size();
+  const auto own = own_catalogue();
+  auto entries = own;
   for (const auto& entry : shipped_catalogue()) {
-    const auto is_replaced = std::any_of(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(n_own),
-                                         [&](const CatalogueEntry& own) { return own.name == entry.name; });
-    if (!is_replaced) entries.push_back(entry);
+    if (!has_name(own, entry.name)) entries.push_back(entry);
   }
   return entries;
 }

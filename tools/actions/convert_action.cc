@@ -12,7 +12,6 @@
 
 #include "data/audio/audio_writer.h"
 #include "infer/convert/convert.h"
-#include "tools/actions/console.h"
 #include "tools/actions/file_jobs.h"
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
@@ -93,10 +92,6 @@ nlohmann::ordered_json row_of(const FileJob& job, const Conversion& done) {
 }
 
 void print_row(const nlohmann::ordered_json& row) {
-  if (row["fate"] != "converted") {
-    fmt::print("{}: failed: {}\n", row["input"].get<std::string>(), row["reason"].get<std::string>());
-    return;
-  }
   const std::string remark = row["remark"];
   std::string more;
   if (const std::int64_t pieces = row["pieces"]; pieces != 1) more += fmt::format(", {} pieces", pieces);
@@ -179,34 +174,6 @@ class Curves {
   fs::path curves_, recordings_;
 };
 
-// Converts each recording in turn; the rows of the report. One bad recording of a folder does not stop the others, a
-// lone file's error is the command's.
-nlohmann::ordered_json convert_each(const Voice& voice, const FileJobs& work, const Curves& curves, ConvertOptions how,
-                                    bool json) {
-  const auto events = console_events();
-  auto report = nlohmann::ordered_json::array();
-  for (const auto& job : work.jobs) {
-    const auto progress = [&](double fraction) {
-      events->receive(ProgressEvent{"converting",
-                                    static_cast<double>(report.size()) + fraction,
-                                    static_cast<double>(work.jobs.size()),
-                                    "files",
-                                    {}});
-    };
-    try {
-      how.curve = curves.of(job.input);
-      if (work.is_folder) make_folders(job.output.parent_path(), "name another output");
-      report.push_back(row_of(job, convert_file(voice, job.input, job.output, how, progress)));
-    } catch (const Error& error) {
-      if (!work.is_folder || error.kind() != ErrorKind::data) throw;
-      report.push_back({{"input", job.input.string()}, {"fate", "failed"}, {"reason", error.message()}});
-    }
-    events->flush();
-    if (!json) print_row(report.back());
-  }
-  return report;
-}
-
 }  // namespace
 
 int convert(const ConvertActionOptions& options) {
@@ -219,16 +186,13 @@ int convert(const ConvertActionOptions& options) {
   const Curves curves(options, is_folder);
   const auto file = load_model(options.workspace, options.model);
   const auto voice = with_context(fmt::format("loading '{}'", options.model), [&] { return Voice::load(file); });
-  const auto report = convert_each(voice, work, curves, options_for(voice, options, format), options.json);
-  const auto n_failed =
-      std::count_if(report.begin(), report.end(), [](const auto& row) { return row["fate"] == "failed"; });
-  if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  } else if (work.is_folder) {
-    fmt::print("{} of {} converted, {} failed\n", std::ssize(work.jobs) - n_failed,
-               format_amount(static_cast<double>(work.jobs.size()), "files"), n_failed);
-  }
-  return n_failed > 0 ? 3 : 0;
+  auto how = options_for(voice, options, format);
+  const auto make = [&](const FileJob& job, const std::function<void(double)>& progress) {
+    how.curve = curves.of(job.input);
+    return row_of(job, convert_file(voice, job.input, job.output, how, progress));
+  };
+  return run_file_jobs(work, {.task = "converting", .done = "converted", .make = make, .print = print_row},
+                       options.json);
 }
 
 }  // namespace melisma

@@ -11,7 +11,6 @@
 
 #include "data/audio/audio_file.h"
 #include "data/effects/effects.h"
-#include "tools/actions/console.h"
 #include "tools/actions/file_jobs.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
@@ -76,10 +75,6 @@ Row result_row(const FileJob& job, const EffectChain& chain, const AudioFormat& 
 }
 
 void print_result(const Row& row) {
-  if (row["fate"] == "failed") {
-    fmt::print("{}: failed: {}\n", row["input"].get<std::string>(), row["reason"].get<std::string>());
-    return;
-  }
   const std::string remark = row["remark"];
   fmt::print("{}: {:.2f} s through {} in {:.2f} s ({:.0f}x real time), peak {:.2f}{}\n",
              row["output"].get<std::string>(), row["seconds"].get<double>(),
@@ -97,32 +92,12 @@ int apply_effects(const EffectsOptions& options) {
   const bool is_folder = is_folder_of_recordings(options.input);
   const auto& format = format_of_results(options.format, options.output, is_folder);
   const auto work = file_jobs(options.input, options.output, std::string(format.extension));
-  const auto events = console_events();
-  auto report = Row::array();
-  std::int64_t n_failed = 0;
-  for (const auto& job : work.jobs) {
-    try {
-      if (work.is_folder) make_folders(job.output.parent_path(), "name another output");
-      report.push_back(result_row(job, chain, format));
-    } catch (const Error& error) {
-      if (!work.is_folder || error.kind() != ErrorKind::data) throw;
-      report.push_back({{"input", job.input.string()}, {"fate", "failed"}, {"reason", error.message()}});
-      ++n_failed;
-    }
-    if (work.is_folder) {
-      events->receive(ProgressEvent{
-          "applying effects", static_cast<double>(report.size()), static_cast<double>(work.jobs.size()), "files", {}});
-      events->flush();
-    }
-    if (!options.json) print_result(report.back());
-  }
-  if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Row::error_handler_t::replace));
-  } else if (work.is_folder) {
-    fmt::print("{} of {} processed, {} failed\n", std::ssize(work.jobs) - n_failed,
-               format_amount(static_cast<double>(work.jobs.size()), "files"), n_failed);
-  }
-  return n_failed > 0 ? 3 : 0;
+  return run_file_jobs(work,
+                       {.task = "applying effects",
+                        .done = "processed",
+                        .make = [&](const FileJob& job, const auto&) { return result_row(job, chain, format); },
+                        .print = print_result},
+                       options.json);
 }
 
 }  // namespace melisma

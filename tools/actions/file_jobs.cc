@@ -1,11 +1,16 @@
 #include "tools/actions/file_jobs.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include "data/audio/audio_file.h"
+#include "tools/actions/console.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/format.h"
 
 namespace melisma {
 namespace file_jobs_detail {
@@ -73,6 +78,39 @@ FileJobs file_jobs(const std::filesystem::path& input, const std::filesystem::pa
   using namespace file_jobs_detail;
   return is_folder_of_recordings(input) ? jobs_of_folder(input, output, extension)
                                         : job_of_file(input, output, extension);
+}
+
+int run_file_jobs(const FileJobs& work, const JobSteps& steps, bool json) {
+  using Row = JobSteps::Row;
+  const auto events = console_events();
+  const auto n_jobs = static_cast<double>(work.jobs.size());
+  const std::string task(steps.task);
+  auto report = Row::array();
+  std::int64_t n_failed = 0;
+  for (const auto& job : work.jobs) {
+    const auto progress = [&](double fraction) {
+      events->receive(ProgressEvent{task, static_cast<double>(report.size()) + fraction, n_jobs, "files", {}});
+    };
+    try {
+      if (work.is_folder && !job.output.empty()) make_folders(job.output.parent_path(), "name another output");
+      report.push_back(steps.make(job, progress));
+      if (!json) steps.print(report.back());
+    } catch (const Error& error) {
+      if (!work.is_folder || error.kind() != ErrorKind::data) throw;
+      report.push_back({{"input", job.input.string()}, {"fate", "failed"}, {"reason", error.message()}});
+      ++n_failed;
+      if (!json) fmt::print("{}: failed: {}\n", job.input.string(), error.message());
+    }
+    if (work.is_folder) events->receive(ProgressEvent{task, static_cast<double>(report.size()), n_jobs, "files", {}});
+    events->flush();
+  }
+  if (json) {
+    fmt::print("{}\n", report.dump(2, ' ', false, Row::error_handler_t::replace));
+  } else if (work.is_folder) {
+    fmt::print("{} of {} {}, {} failed\n", std::ssize(work.jobs) - n_failed, format_amount(n_jobs, "files"), steps.done,
+               n_failed);
+  }
+  return n_failed > 0 ? 3 : 0;
 }
 
 const AudioFormat& format_of_results(const std::string& format, const std::filesystem::path& output, bool is_folder) {

@@ -1,7 +1,10 @@
 // What a command is to make of what: recordings and results paired, and checked before anything is computed.
 #pragma once
 #include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/audio/audio_writer.h"
@@ -23,6 +26,20 @@ struct FileJobs {
 // meant or would replace a recording, Error(device) if it cannot be written.
 [[nodiscard]] FileJobs file_jobs(const std::filesystem::path& input, const std::filesystem::path& output,
                                  const std::string& extension);
+
+// How a command does its jobs and speaks of them.
+struct JobSteps {
+  using Row = nlohmann::ordered_json;
+  std::string_view task, done;  // "applying effects", "processed"
+  // Does one job and gives its row of the report; may tell the fraction that is done of it.
+  std::function<Row(const FileJob& job, const std::function<void(double)>& progress)> make;
+  std::function<void(const Row& row)> print;  // the row of a job that was done, as a line
+};
+
+// Does each job in turn and reports: a line a job, or with `json` all rows at the end. One recording of a folder that
+// cannot be used (Error(data)) is a row of fate "failed", any other error is the command's. Exit code 0, or 3 if any
+// failed.
+[[nodiscard]] int run_file_jobs(const FileJobs& work, const JobSteps& steps, bool json);
 
 // Whether there is something at `input`, and it is a folder; Error(data) if there is not.
 [[nodiscard]] bool is_folder_of_recordings(const std::filesystem::path& input);

@@ -9,7 +9,6 @@
 #include "data/audio/audio_file.h"
 #include "infer/convert/source_audio.h"
 #include "infer/features/pitch_curve.h"
-#include "tools/actions/console.h"
 #include "tools/actions/file_jobs.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
@@ -53,10 +52,6 @@ Row row_of(const FileJob& job, const PitchActionOptions& options) {
 
 void print_row(const Row& row) {
   const std::string output = row.value("output", ""), input = row["input"];
-  if (row["fate"] == "failed") {
-    fmt::print("{}: failed: {}\n", input, row["reason"].get<std::string>());
-    return;
-  }
   const double voiced = row["voiced_share"], median = row["median_hz"], low = row["low_hz"], high = row["high_hz"];
   auto line = fmt::format("{}: {:.2f} s, voiced {:.0f} %", output.empty() ? input : output,
                           row["seconds"].get<double>(), 100 * voiced);
@@ -92,34 +87,12 @@ int pitch(const PitchActionOptions& options) {
   using namespace pitch_action_detail;
   install_stop_handlers();
   options.edits.check();
-  const auto work = jobs_of(options);
-  const auto events = console_events();
-  auto report = Row::array();
-  std::int64_t n_failed = 0;
-  for (const auto& job : work.jobs) {
+  const auto make = [&](const FileJob& job, const auto&) {
     if (const int stop = stop_requested()) throw Error::interrupted(stop, "stopped between recordings");
-    try {
-      if (work.is_folder && !job.output.empty()) make_folders(job.output.parent_path(), "name another output");
-      report.push_back(row_of(job, options));
-    } catch (const Error& error) {
-      if (!work.is_folder || error.kind() != ErrorKind::data) throw;
-      report.push_back({{"input", job.input.string()}, {"fate", "failed"}, {"reason", error.message()}});
-      ++n_failed;
-    }
-    if (work.is_folder) {
-      events->receive(ProgressEvent{
-          "hearing pitch", static_cast<double>(report.size()), static_cast<double>(work.jobs.size()), "files", {}});
-      events->flush();
-    }
-    if (!options.json) print_row(report.back());
-  }
-  if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Row::error_handler_t::replace));
-  } else if (work.is_folder) {
-    fmt::print("{} of {} read, {} failed\n", std::ssize(work.jobs) - n_failed,
-               format_amount(static_cast<double>(work.jobs.size()), "files"), n_failed);
-  }
-  return n_failed > 0 ? 3 : 0;
+    return row_of(job, options);
+  };
+  return run_file_jobs(jobs_of(options), {.task = "hearing pitch", .done = "read", .make = make, .print = print_row},
+                       options.json);
 }
 
 }  // namespace melisma

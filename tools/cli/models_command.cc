@@ -50,16 +50,26 @@ std::string_view words_for(FileState state) {
   return "";
 }
 
-// The state of an entry: that of its files if they agree, otherwise "in part" or what is wrong.
-std::string state_of_entry(const CatalogueEntry& entry, bool is_thorough) {
-  std::size_t n_present = 0;
-  for (const auto& file : entry.files) {
-    const auto state = state_of(file, is_thorough);
-    if (state == FileState::other_size || state == FileState::other_content) return std::string(words_for(state));
-    n_present += state == FileState::present ? 1 : 0;
+// A row of the catalogue and what lies where its files belong, looked at once.
+struct Found {
+  CatalogueEntry entry;
+  std::vector<FileState> files;
+};
+
+Found look_for(const CatalogueEntry& entry, bool is_thorough) {
+  Found found{entry, {}};
+  for (const auto& file : entry.files) found.files.push_back(state_of(file, is_thorough));
+  return found;
+}
+
+// That of its files if they agree, otherwise "in part" or what is wrong.
+std::string_view words_for(const Found& found) {
+  for (const auto state : found.files) {
+    if (state == FileState::other_size || state == FileState::other_content) return words_for(state);
   }
-  if (n_present == 0) return "absent";
-  return n_present == entry.files.size() ? "present" : "in part";
+  const auto n_present = std::ranges::count(found.files, FileState::present);
+  if (n_present == 0) return words_for(FileState::absent);
+  return n_present == std::ssize(found.files) ? words_for(FileState::present) : "in part";
 }
 
 // The named rows of the catalogue, or all of it.
@@ -71,34 +81,41 @@ std::vector<CatalogueEntry> chosen(const std::vector<std::string>& names) {
   return found;
 }
 
-Json json_of(const CatalogueEntry& entry, bool is_thorough) {
+Json json_of(const Found& found) {
+  const auto& entry = found.entry;
   auto files = Json::array();
-  for (const auto& file : entry.files) {
+  for (std::size_t i = 0; i < entry.files.size(); ++i) {
+    const auto& file = entry.files[i];
     files.push_back({{"path", (weights_folder() / file.path).string()},
                      {"urls", file.urls},
                      {"bytes", file.size},
                      {"sha256", file.sha256},
-                     {"state", words_for(state_of(file, is_thorough))}});
+                     {"state", words_for(found.files[i])}});
   }
-  return {{"name", entry.name},       {"summary", entry.summary}, {"licence", entry.licence},
-          {"bytes", entry.size()},    {"own", entry.is_own},      {"state", state_of_entry(entry, is_thorough)},
-          {"files", std::move(files)}};
+  return {{"name", entry.name},  {"summary", entry.summary},  {"licence", entry.licence}, {"bytes", entry.size()},
+          {"own", entry.is_own}, {"state", words_for(found)}, {"files", std::move(files)}};
 }
 
-int show(const std::vector<CatalogueEntry>& entries, bool json, bool is_thorough) {
+// Prints the rows with what is there of them; whether all of all of them is.
+bool show(const std::vector<CatalogueEntry>& entries, bool json, bool is_thorough) {
+  std::vector<Found> looked;
+  for (const auto& entry : entries) looked.push_back(look_for(entry, is_thorough));
+  const bool is_all_there =
+      std::ranges::all_of(looked, [](const Found& found) { return words_for(found) == words_for(FileState::present); });
   if (json) {
     auto array = Json::array();
-    for (const auto& entry : entries) array.push_back(json_of(entry, is_thorough));
+    for (const auto& found : looked) array.push_back(json_of(found));
     fmt::print("{}\n", array.dump(2));
-    return 0;
+    return is_all_there;
   }
   std::vector<std::vector<std::string>> rows{{"model", "state", "size", "licence", "what for"}};
-  for (const auto& entry : entries) {
+  for (const auto& found : looked) {
+    const auto& entry = found.entry;
     rows.push_back(
-        {entry.name, state_of_entry(entry, is_thorough), format_bytes(entry.size()), entry.licence, entry.summary});
+        {entry.name, std::string(words_for(found)), format_bytes(entry.size()), entry.licence, entry.summary});
   }
   fmt::print("{}in '{}'; `melisma models fetch NAME` gets one\n", text_table(rows), weights_folder().string());
-  return 0;
+  return is_all_there;
 }
 
 bool is_set(const char* variable) {
@@ -171,11 +188,12 @@ int fetch(const ModelsOptions& options) {
 int verify(const ModelsOptions& options) {
   auto entries = chosen(options.names);
   if (options.names.empty()) {
-    std::erase_if(entries, [](const CatalogueEntry& entry) { return state_of_entry(entry, false) == "absent"; });
+    const auto is_absent = [](const CatalogueEntry& entry) {
+      return words_for(look_for(entry, false)) == words_for(FileState::absent);
+    };
+    std::erase_if(entries, is_absent);
   }
-  const auto is_wrong = [](const CatalogueEntry& entry) { return state_of_entry(entry, true) != "present"; };
-  (void)show(entries, options.json, true);
-  return std::ranges::any_of(entries, is_wrong) ? Error(ErrorKind::checkpoint, "").exit_code() : 0;
+  return show(entries, options.json, true) ? 0 : Error(ErrorKind::checkpoint, "").exit_code();
 }
 
 int add(const ModelsOptions& options) {
@@ -241,7 +259,10 @@ std::function<int()> define_models(CLI::App& app, const GlobalOptions&) {
   fetcher->add_flag("--replace", options->is_replacing, "another file of that name is replaced");
   define_add(*adder, *options);
   return [options, list, fetcher, adder] {
-    if (list->parsed()) return show(chosen(options->names), options->json, false);
+    if (list->parsed()) {
+      (void)show(chosen(options->names), options->json, false);
+      return 0;
+    }
     if (fetcher->parsed()) return fetch(*options);
     return adder->parsed() ? add(*options) : verify(*options);
   };
