@@ -130,7 +130,8 @@ TEST(ExtractCommand, SaysExactlyWhatIsWrong) {
   expect_refusal({"alice", "--dtype", "fp61"}, 2,
                  "usage: unknown dtype 'fp61'; did you mean 'fp16' or 'fp32'? known: fp32, fp16, bf16, int8");
   expect_refusal({"alice", "--format", "onnx"}, 2,
-                 "usage: unknown format 'onnx'; known: safetensors, pth, applio-checkpoint, webui-checkpoint");
+                 "usage: unknown format 'onnx'; known: safetensors, pth, applio-checkpoint, webui-checkpoint, "
+                 "applio-experiment, webui-experiment");
   expect_refusal({"alcie"}, 2, "usage: unknown run 'alcie'; did you mean 'alice'? known: alice");
   expect_refusal({"alice", "--epoch", "2"}, 2,
                  "usage: there is no checkpoint of epoch 2; there are: epoch 1 (step 10), epoch 3 (step 10)");

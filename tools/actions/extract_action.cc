@@ -31,7 +31,7 @@ using ExtractJson = nlohmann::ordered_json;
 void check_extract_options(const ExtractOptions& options) {
   (void)find_row(kExtractTypes, options.dtype, "dtype", ErrorKind::usage);
   (void)find_row(kExtractFormats, options.format, "format", ErrorKind::usage);
-  if (tool_of_checkpoint_format(options.format) && (options.dtype != "fp32" || options.fold)) {
+  if (checkpoint_format_named(options.format) && (options.dtype != "fp32" || options.fold)) {
     fail(ErrorKind::usage, "a training checkpoint is kept as it was trained; leave out {}, or use --format safetensors",
          options.fold ? "--fold" : "--dtype");
   }
@@ -154,7 +154,7 @@ void return_freed_memory(bool at_once) {
 int extract(const ExtractOptions& options) {
   const c10::NoGradGuard no_grad;
   check_extract_options(options);
-  if (const auto tool = tool_of_checkpoint_format(options.format)) return extract_checkpoint(options, *tool);
+  if (const auto format = checkpoint_format_named(options.format)) return extract_checkpoint(options, *format);
   return_freed_memory(true);
   const auto source = extract_source(options);
   auto voice = extract_voice(source, options);

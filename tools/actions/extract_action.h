@@ -16,7 +16,7 @@ struct ExtractOptions {
   std::string format = "safetensors";  // row of kExtractFormats
   bool fold = false;                   // fold weight norm into plain weights
   std::filesystem::path output;        // file, or folder of a training checkpoint; empty = <workspace>/models/<name>
-  std::string dataset;                 // for the quality report; empty = the run's own
+  std::string dataset;                 // for the quality report or the slices; empty = the run's own
   std::int64_t report_clips = 8;       // held-out clips compared; 0 = all
   bool json = false;
 };
@@ -34,15 +34,18 @@ inline constexpr std::array<ExtractType, 4> kExtractTypes{{
 struct ExtractFormat {
   std::string_view name, summary;
 };
-inline constexpr std::array<ExtractFormat, 4> kExtractFormats{{
+inline constexpr std::array<ExtractFormat, 6> kExtractFormats{{
     {"safetensors", "native: mapped, with configuration and provenance"},
     {"pth", "voice model for Applio and RVC-WebUI"},
     {"applio-checkpoint", "G and D with optimizer state, from which Applio trains on"},
     {"webui-checkpoint", "G and D with optimizer state, from which RVC-WebUI trains on"},
+    {"applio-experiment", "the same with slices and features: a folder for Applio's logs/"},
+    {"webui-experiment", "the same with slices and features: a folder for RVC-WebUI's logs/"},
 }};
 
 // Writes the model file and, for fp16, bf16 and int8, <output>.quality.json beside it; of a training checkpoint a
-// folder with G_<step>.pth, D_<step>.pth and config.json. Throws Error otherwise.
+// folder with G_<step>.pth, D_<step>.pth and config.json; of an experiment the slices and their features, too. Throws
+// Error otherwise.
 int extract(const ExtractOptions& options);
 
 }  // namespace melisma

@@ -7,15 +7,21 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "data/sets/dataset.h"
 #include "models/rvc/experiment_config.h"
 #include "models/rvc/voice_file.h"
 #include "models/weights/pth_file.h"
 #include "tools/actions/console.h"
+#include "tools/actions/dataset_source.h"
+#include "tools/actions/extract_experiment.h"
 #include "tools/actions/model_source.h"
+#include "tools/actions/run_manifest.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/stop.h"
 #include "tools/config/config.h"
 #include "train/engine/train_state.h"
+#include "train/import/experiment_folder.h"
 #include "train/tasks/rvc_recipe.h"
 
 namespace melisma {
@@ -32,6 +38,7 @@ struct TrainingPair {
   std::string label;  // "alice, epoch 12"
   std::int64_t epoch = 0, step = 0;
   bool is_mid_epoch = false, decays_differ = false;
+  Json manifest;  // of the run; null where a file is the source
 };
 
 StateDict moments_of(const StateDict& all, const std::string& network) {
@@ -93,6 +100,7 @@ TrainingPair pair_of_run(const ModelSource& source) {
   pair.epoch = state.epochs_done;
   pair.step = state.step;
   pair.is_mid_epoch = state.batches_done > 0;
+  pair.manifest = source.run->manifest();
   return pair;
 }
 
@@ -162,54 +170,144 @@ fs::path output_folder(const ExtractOptions& options, const TrainingPair& pair) 
   return options.workspace / "models" / fmt::format("{}-e{:04}-{}", pair.name, pair.epoch, options.format);
 }
 
+// What the tool will do otherwise than the run would have.
+void warn_about_differences(const TrainingPair& pair, RvcTool tool, EventSink& events) {
+  warn_about_widths(pair, tool, events);
+  if (pair.is_mid_epoch) {
+    warn(events, fmt::format("the checkpoint is from within epoch {}, which {} will train from its beginning",
+                             pair.epoch + 1, name_of(tool)));
+  }
+  if (pair.decays_differ) {
+    warn(events, fmt::format("{} lets both learning rates decay alike, here by {:g} an epoch; the run has another "
+                             "lr_decay for the discriminator",
+                             name_of(tool), pair.config.lr_decay));
+  }
+}
+
+// The dataset whose clips become slices, and what is known against its held-out clips as such.
+struct SliceSource {
+  Dataset dataset;
+  std::string held_out_caveat;
+};
+
+SliceSource slice_source(const ExtractOptions& options, const TrainingPair& pair, EventSink& events) {
+  if (pair.manifest.is_null()) {
+    fail(ErrorKind::usage,
+         "'{}' is no run: an experiment is made of a run and its dataset. Of networks alone a checkpoint is made: "
+         "--format applio-checkpoint or webui-checkpoint",
+         options.source);
+  }
+  const auto path = options.dataset.empty()
+                        ? fs::path(pair.manifest.value(Json::json_pointer("/dataset/path"), std::string()))
+                        : dataset_path(options.workspace, options.dataset);
+  if (!fs::is_regular_file(path)) {
+    fail(ErrorKind::data, "'{}' was trained on the dataset '{}', which is not there; say with --dataset where it is",
+         pair.name, path.string());
+  }
+  auto dataset = Dataset::open(path);
+  auto caveat = held_out_caveat(pair.manifest, dataset);
+  if (dataset.content_hash() != pair.manifest.value(Json::json_pointer("/dataset/content_hash"), std::string())) {
+    caveat = "the run was trained on another dataset than its held-out recordings are from: it may have heard them";
+    warn(events, fmt::format("'{}' is not the dataset that '{}' was trained on, or has changed since", path.string(),
+                             pair.name));
+  }
+  return {std::move(dataset), std::move(caveat)};
+}
+
+// A folder that an experiment is written to whole; one that holds anything is left alone.
+void require_new_folder(const fs::path& folder) {
+  if (!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder))) return;
+  fail(ErrorKind::usage, "'{}' is there already, and an experiment is written to a new folder; name one with --output",
+       folder.string());
+}
+
+// G_<step>.pth, D_<step>.pth and config.json; names of the files.
+std::vector<std::string> write_networks(const fs::path& folder, const TrainingPair& pair, RvcTool tool) {
+  const auto g = fmt::format("G_{}.pth", pair.step), d = fmt::format("D_{}.pth", pair.step);
+  write_rvc_generator(folder / g, pair.generator, tool);
+  write_rvc_discriminator(folder / d, pair.discriminator, tool);
+  write_file_atomically(folder / "config.json", to_experiment_json(pair.config));
+  return {g, d, "config.json"};
+}
+
+WrittenExperiment write_whole_experiment(const fs::path& given, const ExtractOptions& options, const TrainingPair& pair,
+                                         RvcTool tool, std::vector<std::string>& files, EventHub& events) {
+  const auto folder = fs::absolute(given / ".").lexically_normal().parent_path();  // without a slash at the end
+  install_stop_handlers();
+  require_new_folder(folder);
+  const auto source = slice_source(options, pair, events);
+  make_folders(folder.parent_path(), "name another folder with --output");
+  WrittenExperiment written;
+  write_folder_atomically(folder, [&](const fs::path& temporary) {
+    written = write_experiment(temporary, {tool, folder.filename().string(), source.held_out_caveat}, source.dataset,
+                               rvc_voice_config(pair.generator.model), events);
+    files = write_networks(temporary, pair, tool);
+  });
+  events.flush();
+  return written;
+}
+
+void print_checkpoint(const Json& result, const TrainingPair& pair, RvcTool tool) {
+  const auto& files = result["files"];
+  fmt::print("{}: {} and {} ({:.1f} MB), config.json, from {}\n", result["path"].get<std::string>(),
+             files[0].get<std::string>(), files[1].get<std::string>(), result["bytes"].get<double>() / 1e6, pair.label);
+  if (result.contains("slices")) {
+    fmt::print("  {} slices of {:.0f} s with their features; {} held-out ones in {}, where {} does not look\n",
+               result["slices"].get<std::int64_t>(), result["seconds"].get<double>(),
+               result["held_out_slices"].get<std::int64_t>(), kHeldOutFolder, name_of(tool));
+  }
+  fmt::print("  {} trains on from epoch {} with {} logs/NAME\n", name_of(tool),
+             pair.epoch + (tool == RvcTool::applio ? 1 : 0),
+             result.contains("slices") ? "the folder as" : "them in its experiment folder,");
+}
+
 }  // namespace
 }  // namespace extract_checkpoint_detail
 
-std::optional<RvcTool> tool_of_checkpoint_format(std::string_view format) {
-  if (format == "applio-checkpoint") return RvcTool::applio;
-  if (format == "webui-checkpoint") return RvcTool::webui;
+std::optional<CheckpointFormat> checkpoint_format_named(std::string_view format) {
+  if (format == "applio-checkpoint") return CheckpointFormat{RvcTool::applio};
+  if (format == "webui-checkpoint") return CheckpointFormat{RvcTool::webui};
+  if (format == "applio-experiment") return CheckpointFormat{RvcTool::applio, true};
+  if (format == "webui-experiment") return CheckpointFormat{RvcTool::webui, true};
   return std::nullopt;
 }
 
-int extract_checkpoint(const ExtractOptions& options, RvcTool tool) {
+int extract_checkpoint(const ExtractOptions& options, const CheckpointFormat& format) {
   using namespace extract_checkpoint_detail;
   const auto events = console_events();
+  const auto tool = format.tool;
   auto pair = with_context(fmt::format("extracting '{}'", options.source),
                            [&] { return extract_checkpoint_detail::pair_of(options); });
   (void)rvc_tool_version(pair.config.network);
-  warn_about_widths(pair, tool, *events);
-  if (pair.is_mid_epoch) {
-    warn(*events, fmt::format("the checkpoint is from within epoch {}, which {} will train from its beginning",
-                              pair.epoch + 1, name_of(tool)));
-  }
-  if (pair.decays_differ) {
-    warn(*events, fmt::format("{} lets both learning rates decay alike, here by {:g} an epoch; the run has another "
-                              "lr_decay for the discriminator",
-                              name_of(tool), pair.config.lr_decay));
-  }
+  warn_about_differences(pair, tool, *events);
   pair.generator.model.epoch = pair.discriminator.model.epoch = pair.epoch;
   const auto folder = output_folder(options, pair);
-  make_folders(folder, "name another folder with --output");
-  const auto g = folder / fmt::format("G_{}.pth", pair.step), d = folder / fmt::format("D_{}.pth", pair.step);
-  write_rvc_generator(g, pair.generator, tool);
-  write_rvc_discriminator(d, pair.discriminator, tool);
-  write_file_atomically(folder / "config.json", to_experiment_json(pair.config));
-  const Json result{{"path", folder.string()},
-                    {"files", {g.filename().string(), d.filename().string(), "config.json"}},
-                    {"bytes", fs::file_size(g) + fs::file_size(d)},
-                    {"format", options.format},
-                    {"source", pair.label},
-                    {"epoch", pair.epoch},
-                    {"step", pair.step},
-                    {"sample_rate_hz", pair.config.network.sample_rate_hz}};
+  std::vector<std::string> files;
+  std::optional<WrittenExperiment> written;
+  if (format.is_experiment) {
+    written = write_whole_experiment(folder, options, pair, tool, files, *events);
+  } else {
+    make_folders(folder, "name another folder with --output");
+    files = write_networks(folder, pair, tool);
+  }
+  Json result{{"path", folder.string()},
+              {"files", files},
+              {"bytes", fs::file_size(folder / files[0]) + fs::file_size(folder / files[1])},
+              {"format", options.format},
+              {"source", pair.label},
+              {"epoch", pair.epoch},
+              {"step", pair.step},
+              {"sample_rate_hz", pair.config.network.sample_rate_hz}};
+  if (written) {
+    result["slices"] = written->n_slices;
+    result["seconds"] = written->seconds;
+    result["held_out_slices"] = written->n_held_out;
+  }
   if (options.json) {
     fmt::print("{}\n", result.dump());
-    return 0;
+  } else {
+    print_checkpoint(result, pair, tool);
   }
-  fmt::print("{}: {} and {} ({:.1f} MB), config.json, from {}\n", folder.string(), g.filename().string(),
-             d.filename().string(), result["bytes"].get<double>() / 1e6, pair.label);
-  fmt::print("  {} trains on from epoch {} with them in its experiment folder, logs/NAME\n", name_of(tool),
-             pair.epoch + (tool == RvcTool::applio ? 1 : 0));
   return 0;
 }
 

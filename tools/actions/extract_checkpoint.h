@@ -8,11 +8,16 @@
 
 namespace melisma {
 
-// Whose checkpoint a row of kExtractFormats is; nothing for voices.
-[[nodiscard]] std::optional<RvcTool> tool_of_checkpoint_format(std::string_view format);
+// What a row of kExtractFormats that is no voice asks for.
+struct CheckpointFormat {
+  RvcTool tool;
+  bool is_experiment = false;  // slices and features, too
+};
+[[nodiscard]] std::optional<CheckpointFormat> checkpoint_format_named(std::string_view format);
 
 // Writes <output>/G_<step>.pth, D_<step>.pth and config.json. The source is a run, a checkpoint folder of one, or a G
-// file of either tool with its D file beside it. Throws Error otherwise.
-int extract_checkpoint(const ExtractOptions& options, RvcTool tool);
+// file of either tool with its D file beside it. An experiment is made of a run and the dataset it was trained on (or
+// the one options.dataset names) in a new folder, which is there whole or not at all. Throws Error otherwise.
+int extract_checkpoint(const ExtractOptions& options, const CheckpointFormat& format);
 
 }  // namespace melisma

@@ -29,8 +29,10 @@ struct Outcome {
   std::string why_no_run;
 };
 
-constexpr std::string_view kHeldOut =
-    "the tool trained on all of these slices, so held-out scores of this run are not of unheard recordings";
+std::string held_out_text(const ExperimentFolder& experiment) {
+  if (!experiment.held_out_caveat.empty()) return experiment.held_out_caveat;
+  return fmt::format("{} slices in {}, where the tool does not look", experiment.n_held_out(), kHeldOutFolder);
+}
 
 void check_has_slices(const ExperimentFolder& experiment) {
   if (!experiment.slices.empty()) return;
@@ -101,7 +103,7 @@ std::string text_of(const Outcome& outcome, const ImportOptions& options, const 
   text += fmt::format("run {}: {} and {} after epoch {}, step {}, {} optimizer state\n", outcome.run->id(),
                       checkpoint.generator_path.filename().string(), checkpoint.discriminator_path.filename().string(),
                       checkpoint.epoch, checkpoint.step, checkpoint.generator.has_moments ? "with" : "without");
-  text += fmt::format("held out: {}\n", kHeldOut);
+  text += fmt::format("held out: {}\n", held_out_text(experiment));
   return text +
          fmt::format("next: melisma train rvc --resume {} --epochs {}\n", outcome.run->name(), checkpoint.epoch + 100);
 }
@@ -124,7 +126,7 @@ Json json_of(const Outcome& outcome, const ExperimentFolder& experiment) {
                  {"epoch", checkpoint.epoch},
                  {"step", checkpoint.step},
                  {"optimizer_state", checkpoint.generator.has_moments},
-                 {"caveat", kHeldOut}};
+                 {"caveat", experiment.held_out_caveat}};
   return json;
 }
 

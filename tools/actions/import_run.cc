@@ -219,7 +219,7 @@ Run make_imported_run(const ImportOptions& options, const ExperimentFolder& expe
                           {"discriminator", file_json(checkpoint.discriminator_path)},
                           {"epoch", checkpoint.epoch},
                           {"step", checkpoint.step},
-                          {"trained_on_this_dataset", true}};
+                          {"held_out_caveat", experiment.held_out_caveat}};
   const auto weights = manifest["imported"]["generator"]["sha256"].get<std::string>();
   check_free_disk(options.workspace, *composed.task, composed.plan);
   auto run = Run::create(options.workspace, options.name, run_signature(row, recipe, *dataset, weights),

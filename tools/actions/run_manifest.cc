@@ -5,6 +5,7 @@
 #include "tools/base/clock.h"
 #include "tools/base/hash.h"
 #include "tools/config/config.h"
+#include "train/import/experiment_folder.h"
 
 namespace melisma {
 namespace {
@@ -53,8 +54,7 @@ std::string run_signature(const RecipeRow& row, Recipe& recipe, const Dataset& d
 std::string held_out_caveat(const nlohmann::ordered_json& manifest, const Dataset& dataset) {
   const auto hash = manifest.value(nlohmann::ordered_json::json_pointer("/dataset/content_hash"), std::string());
   if (!manifest.contains("imported") || hash != dataset.content_hash()) return {};
-  return "the weights this run began with were trained on all of this dataset before they were imported, its held-out "
-         "clips too: scores on them are not of unheard recordings";
+  return manifest["imported"].value("held_out_caveat", std::string(kAllWereHeard));
 }
 
 }  // namespace melisma

@@ -16,12 +16,13 @@ std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global) 
   app.add_option(
          "--format", options->format,
          "safetensors; pth, a voice for Applio and RVC-WebUI; applio-checkpoint or webui-checkpoint, from which "
-         "these train on")
+         "these train on; applio-experiment or webui-experiment, a checkpoint with slices and features")
       ->capture_default_str();
   app.add_flag("--fold", options->fold, "fold weight norm into plain weights (int8 always does)");
   app.add_option("-o,--output", options->output,
                  "file to write (folder of a training checkpoint); default: in the workspace's models folder");
-  app.add_option("--dataset", options->dataset, "dataset whose held-out clips the quality report listens to");
+  app.add_option("--dataset", options->dataset,
+                 "dataset whose held-out clips the quality report listens to, or whose clips become slices");
   app.add_option("--report-clips", options->report_clips, "held-out clips compared; 0 = all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

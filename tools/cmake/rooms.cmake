@@ -44,7 +44,7 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio effects signal sets weights merging layers rvc features quantized convert statistics metrics suites
+  DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert statistics metrics suites
        prepare import engine tasks runs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config audio effects sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}

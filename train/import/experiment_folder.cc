@@ -122,10 +122,11 @@ ExperimentSlice slice_of(const fs::path& folder, const ExperimentLayout& layout,
   return slice;
 }
 
-void take_slices(ExperimentFolder& experiment) {
-  const auto& [folder, layout] = std::tie(experiment.folder, *experiment.layout);
+// Slices of `folder`, the experiment's or one of those held out.
+void take_slices_of(ExperimentFolder& experiment, const fs::path& folder, std::optional<Split> side) {
+  const auto& layout = *experiment.layout;
   const auto list = read_file_list(folder / "filelist.txt");
-  experiment.n_fillers = list.n_fillers;
+  experiment.n_fillers += list.n_fillers;
   auto names = names_in(folder / layout.waves, ".wav");
   names.merge(names_in(folder / layout.content, ".npy"));
   names.merge(names_in(folder / layout.f0, ".npy"));
@@ -133,9 +134,31 @@ void take_slices(ExperimentFolder& experiment) {
   for (const auto& name : names) {
     if (is_filler(name)) continue;
     experiment.slices.push_back(slice_of(folder, layout, name, list));
+    experiment.slices.back().side = side;
   }
+}
+
+void take_slices(ExperimentFolder& experiment) {
+  const auto held_out = experiment.folder / kHeldOutFolder;
+  for (const auto side : {Split::validation, Split::test}) {
+    take_slices_of(experiment, held_out / name_of(side), side);
+  }
+  const auto is_split = !experiment.slices.empty();
+  take_slices_of(experiment, experiment.folder, is_split ? std::optional(Split::train) : std::nullopt);
   std::sort(experiment.slices.begin(), experiment.slices.end(),
             [](const auto& a, const auto& b) { return comes_before(a.name, b.name); });
+}
+
+// What extract noted of the slices it kept from the tool.
+void take_held_out_caveat(ExperimentFolder& experiment) {
+  const auto path = experiment.folder / kHeldOutFolder / kHeldOutFile;
+  if (experiment.n_held_out() == 0 || !fs::is_regular_file(path)) return;
+  const auto note = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  if (!note.is_object() || !note.contains("caveat") || !note["caveat"].is_string()) {
+    fail(ErrorKind::data, "'{}' does not say what melisma extract writes there: {{\"caveat\": \"...\"}}",
+         path.string());
+  }
+  experiment.held_out_caveat = note["caveat"].get<std::string>();
 }
 
 // What Applio notes beside the slices.
@@ -162,6 +185,11 @@ void take_models(ExperimentFolder& experiment) {
 }  // namespace
 }  // namespace experiment_folder_detail
 
+std::int64_t ExperimentFolder::n_held_out() const {
+  return std::count_if(slices.begin(), slices.end(),
+                       [](const auto& slice) { return slice.side.value_or(Split::train) != Split::train; });
+}
+
 std::int64_t ExperimentFolder::n_speakers() const {
   std::int64_t n = 0;
   for (const auto& slice : slices) n = std::max(n, slice.speaker + 1);
@@ -176,6 +204,7 @@ ExperimentFolder look_at_experiment(const fs::path& folder) {
   }
   ExperimentFolder experiment{.folder = folder, .layout = layout_of(folder)};
   if (experiment.layout != nullptr) take_slices(experiment);
+  take_held_out_caveat(experiment);
   take_model_info(experiment);
   take_models(experiment);
   if (fs::is_regular_file(folder / "config.json")) experiment.config = folder / "config.json";

@@ -176,8 +176,18 @@ std::map<std::string, std::int64_t> groups_of(const Import& import) {
   return groups;
 }
 
+// As the folder has them; a recording with slices on two sides was heard.
+void split_as_laid_out(Import& import) {
+  for (const auto i : import.kept) {
+    const auto& slice = import.experiment.slices[i];
+    const auto [found, is_new] = import.sides.try_emplace(slice.recording, *slice.side);
+    if (!is_new && found->second != *slice.side) found->second = Split::train;
+  }
+}
+
 void split_by_recording(Import& import) {
   import.groups = groups_of(import);
+  if (import.experiment.n_held_out() > 0) return split_as_laid_out(import);
   std::vector<SplitItem> items;
   std::set<std::string> seen;
   for (const auto i : import.kept) {

@@ -26,9 +26,10 @@ struct ImportRequest {
 [[nodiscard]] std::int64_t content_width_of(const ExperimentFolder& experiment);
 
 // Writes the dataset: each slice a clip as the tool cut it (float32, nothing done to it), its features cut or held to
-// the clip's frames, the split by recording as prepare() makes it. Slices of one recording lie end to end: the tools do
-// not note where they were cut. A file that is missing, damaged or of another rate or length than its slice becomes the
-// slice's fate, a row of the report. Throws Error: usage (a dataset of that name and no force), device (disk).
+// the clip's frames, the split as the folder has it (held_out), or else by recording as prepare() makes it. Slices of
+// one recording lie end to end: the tools do not note where they were cut. A file that is missing, damaged or of
+// another rate or length than its slice becomes the slice's fate, a row of the report. Throws Error: usage (a dataset
+// of that name and no force), device (disk).
 PrepareReport import_dataset(const ExperimentFolder& experiment, const ImportRequest& request, EventSink& events);
 
 }  // namespace melisma

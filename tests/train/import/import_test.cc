@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <regex>
 #include <set>
+#include <sstream>
 
 #include "data/sets/dataset.h"
 #include "tests/support/golden.h"
@@ -112,6 +115,42 @@ TEST_F(ImportedExperiment, OfWebUiIsReadWithTheSpeakerOfItsList) {
   EXPECT_EQ(made.clips()[2].recording, "2");
   EXPECT_EQ(made.feature_width(content_), 256);
   EXPECT_EQ(report.speakers[2].clips.at(Split::train) + report.speakers[0].clips.at(Split::train), 2);
+}
+
+TEST_F(ImportedExperiment, WhatLiesInHeldOutIsHeldOutUnlessItsRecordingWasHeard) {
+  write_applio_experiment(experiment_, 4);
+  const auto move = [&](const std::string& name, const std::string& side) {
+    for (const auto& file : {std::string("sliced_audios/") + name + ".wav", "f0_voiced/" + name + ".wav.npy",
+                             "extracted/" + name + ".npy"}) {
+      const auto there = experiment_ / "held_out" / side / file;
+      fs::create_directories(there.parent_path());
+      fs::rename(experiment_ / file, there);
+    }
+  };
+  std::istringstream lines(read_file(experiment_ / "filelist.txt"));
+  std::ofstream kept(experiment_ / "filelist.txt");
+  const std::regex elsewhere("/(0_1_0|0_1_1|0_2_0|0_2_1|0_3_1)[.]");
+  for (std::string line; std::getline(lines, line);) {
+    if (!std::regex_search(line, elsewhere)) kept << line << "\n";
+  }
+  kept.close();
+  for (const auto* name : {"0_1_0", "0_1_1"}) move(name, "validation");
+  for (const auto* name : {"0_2_0", "0_2_1", "0_3_1"}) move(name, "test");
+  write_file_atomically(experiment_ / "held_out/held_out.json", R"({"caveat": ""})");
+  const auto found = look_at_experiment(experiment_);
+  EXPECT_EQ(found.n_held_out(), 5);
+  EXPECT_EQ(found.held_out_caveat, "");
+  EXPECT_EQ(import(experiment_).outcome, "written");
+  std::map<std::string, std::vector<Split>> sides;
+  const auto made = Dataset::open(dataset());
+  for (const auto& clip : made.clips()) sides[clip.recording].push_back(clip.split);
+  const auto train = Split::train;
+  EXPECT_THAT(sides.at("0_0"), ElementsAre(train, train));
+  EXPECT_THAT(sides.at("0_1"), ElementsAre(Split::validation, Split::validation));
+  EXPECT_THAT(sides.at("0_2"), ElementsAre(Split::test, Split::test));
+  EXPECT_THAT(sides.at("0_3"), ElementsAre(train, train));  // one slice of it lies where the tool looks
+  fs::remove(experiment_ / "held_out/held_out.json");
+  EXPECT_EQ(look_at_experiment(experiment_).held_out_caveat, kAllWereHeard);
 }
 
 TEST_F(ImportedExperiment, EverySliceThatCannotBeUsedHasAFateThatNamesTheFile) {
