@@ -32,8 +32,11 @@ melisma_library(eval/suites TORCH
 melisma_library(train/prepare DEPS base config audio sets HEADERS_OF features)
 melisma_library(train/import DEPS base config audio sets prepare HEADERS_OF features)
 melisma_library(train/engine TORCH DEPS base config weights layers statistics)
+melisma_library(train/parallel TORCH DEPS base config weights layers engine)
+target_include_directories(melisma_parallel SYSTEM PRIVATE train/parallel/gloo_declarations)
 melisma_library(train/tasks TORCH
-  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine)
+  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine
+       parallel)
 # Experiments.
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)

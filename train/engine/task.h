@@ -14,18 +14,23 @@
 #include "models/layers/module.h"
 #include "models/weights/model_file.h"
 #include "tools/base/event.h"
+#include "train/engine/ranks.h"
 #include "train/engine/trainer_config.h"
 
 namespace melisma {
 
-// One micro-batch: tensors by name, and how many items it holds.
+// One micro-batch: tensors by name, and how many items it holds. Where ranks share it, this rank's items of it: their
+// mean counts n_items / of_all() of the whole one's, and random numbers are those of the whole one from first_item on.
 class Batch {
  public:
   void add(std::string name, at::Tensor tensor) { tensors_.emplace_back(std::move(name), std::move(tensor)); }
   // Throws Error(internal) if the loader did not supply `name`.
   [[nodiscard]] const at::Tensor& at(std::string_view name) const;
   [[nodiscard]] const std::vector<std::pair<std::string, at::Tensor>>& items() const { return tensors_; }
-  std::int64_t n_items = 0;
+  std::int64_t n_items = 0;      // here; may be 0 where ranks share the batch: no loss is asked of it then
+  std::int64_t n_items_all = 0;  // of the whole micro-batch; 0 = it is not shared
+  std::int64_t first_item = 0;   // of these items in the whole one
+  [[nodiscard]] std::int64_t of_all() const { return n_items_all > 0 ? n_items_all : n_items; }
 
  private:
   std::vector<std::pair<std::string, at::Tensor>> tensors_;
@@ -82,12 +87,16 @@ class Task {
   [[nodiscard]] virtual std::vector<Network> networks() = 0;
   [[nodiscard]] virtual std::string main_network() const = 0;
 
+  // Called once, before anything else: who trains with this process. A task that shares out its validation keeps it and
+  // gathers the scores; one that does not scores everything on every rank.
+  virtual void share_with(Ranks&) {}
+
   // Called once before the turns of a step, with all its micro-batches (to drop what the last step cached).
   virtual void begin_step(std::span<const Batch> micro_batches) = 0;
 
-  // The loss of `batch` for the turn of network `network` (index into networks()). The engine has zeroed that network's
-  // gradients, will scale, differentiate, clip and step it, and then takes the next network's turn. Throws
-  // Error(diverged) on a non-finite loss: the engine skips the step and counts it.
+  // The loss of `batch`, a mean over its items, for the turn of network `network` (index into networks()). The engine
+  // has zeroed that network's gradients, will scale, differentiate, clip and step it, and then takes the next network's
+  // turn. Throws Error(diverged) on a non-finite loss: the engine skips the step and counts it.
   [[nodiscard]] virtual Losses losses(std::size_t network, const Batch& batch, const StepContext& context) = 0;
 
   // Held-out metrics with the weights as they are now (the engine swaps EMA in and out), deterministic. May send audio

@@ -16,6 +16,7 @@ std::string TrainState::to_json() const {
       {"skipped_steps", skipped_steps},
       {"seed", seed},
       {"threads", threads},
+      {"ranks", ranks},
       {"evaluations", nlohmann::ordered_json::parse(evaluations_to_json(evaluations))},
   };
   return json.dump(1) + "\n";
@@ -32,6 +33,7 @@ TrainState TrainState::from_json(const std::string& text) {
     state.skipped_steps = json.at("skipped_steps").get<std::int64_t>();
     state.seed = json.at("seed").get<std::uint64_t>();
     state.threads = json.at("threads").get<std::int64_t>();
+    state.ranks = json.value("ranks", std::int64_t{1});
     state.evaluations = evaluations_from_json(json.at("evaluations").dump());
     return state;
   } catch (const nlohmann::json::exception& problem) {

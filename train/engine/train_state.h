@@ -17,7 +17,8 @@ struct TrainState {
   std::vector<Evaluation> evaluations;
   // What the numbers depend on beside weights; a resume that differs is told so.
   std::uint64_t seed = 0;
-  std::int64_t threads = 0;
+  std::int64_t threads = 0;  // of each rank
+  std::int64_t ranks = 1;
 
   // The epoch a checkpoint of this state belongs to: the one in progress, or the last one finished.
   [[nodiscard]] std::int64_t epoch() const { return batches_done > 0 ? epochs_done + 1 : epochs_done; }

@@ -38,10 +38,15 @@ std::unique_ptr<WeightAverage> make_average(Task& task, double decay) {
   fail(ErrorKind::internal, "the task has no network '{}' to average", task.main_network());
 }
 
+// Of all ranks.
 std::int64_t items_of(std::span<const Batch> micro_batches) {
   std::int64_t n_items = 0;
-  for (const auto& batch : micro_batches) n_items += batch.n_items;
+  for (const auto& batch : micro_batches) n_items += batch.of_all();
   return n_items;
+}
+
+std::unique_ptr<CheckpointStore> make_store(const TrainingPlan& plan) {
+  return std::make_unique<CheckpointStore>(plan.checkpoint_folder, plan.checkpoints, plan.run);
 }
 
 // The watched metric; Error(config) with did-you-mean if the task does not measure it.
@@ -56,12 +61,13 @@ double watched_score(const NamedValues& values, const std::string& metric) {
 
 }  // namespace
 
-Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events)
+Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events, Ranks& ranks)
     : task_(task),
       loader_(loader),
       plan_(std::move(plan)),
       events_(events),
-      store_(plan_.checkpoint_folder, plan_.checkpoints, plan_.run),
+      ranks_(ranks),
+      store_(ranks.is_first() ? make_store(plan_) : nullptr),
       turns_(make_turns(task, plan_)),
       feed_(loader, plan_.trainer.accumulation),
       average_(make_average(task, plan_.trainer.ema_decay)),
@@ -70,19 +76,23 @@ Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink&
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   state_.seed = plan_.trainer.seed;
   state_.threads = at::get_num_threads();
+  state_.ranks = ranks_.shard().size;
+  task_.share_with(ranks_);
+  std::vector<std::pair<std::string, Module::NamedTensors>> networks;
+  for (const auto& turn : turns_) networks.emplace_back(turn.network.name, turn.network.module->trainable_parameters());
+  ranks_.join(networks);
 }
 
 void Trainer::resume(std::string_view which) {
-  const auto& entry = store_.choose(which);
+  if (!store_) return;  // rank 0 shares what it reads
+  const auto& entry = store_->choose(which);
   verify_checkpoint(entry);
-  const auto threads = state_.threads;
-  state_ = read_training_files(entry.folder, parts());
-  if (state_.threads != threads) {
-    warn(events_, fmt::format("this run was trained with {} thread{} until now and continues with {}: sums differ in "
-                              "the last bit, so it will not equal an uninterrupted run (--threads {} would)",
-                              state_.threads, state_.threads == 1 ? "" : "s", threads, state_.threads));
-    state_.threads = threads;
-  }
+  auto saved = read_training_files(entry.folder, parts());
+  warn_if_different("thread", "--threads", saved.threads, state_.threads);
+  warn_if_different("rank", "--processes", saved.ranks, state_.ranks);
+  saved.threads = state_.threads;
+  saved.ranks = state_.ranks;
+  state_ = std::move(saved);
   if (state_.seed != plan_.trainer.seed) {
     fail(ErrorKind::config, "the run was trained with seed {} and cannot continue with {}", state_.seed,
          plan_.trainer.seed);
@@ -91,13 +101,27 @@ void Trainer::resume(std::string_view which) {
   saved_step_ = state_.step;
 }
 
+void Trainer::warn_if_different(std::string_view what, std::string_view option, std::int64_t then, std::int64_t now) {
+  if (then == now) return;
+  warn(events_,
+       fmt::format("this run was trained with {} {}{} until now and continues with {}: sums differ in the last "
+                   "bit, so it will not equal an uninterrupted run ({} {} would)",
+                   then, what, then == 1 ? "" : "s", now, option, then));
+}
+
 TrainingOutcome Trainer::run() {
   since_start_.restart();
-  for (;;) {
-    const auto decision = monitor_.before_epoch(state_.epochs_done + 1);
-    if (decision.stops || state_.epochs_done >= plan_.trainer.epochs) return finish(decision);
-    train_epoch();
-    after(/*is_epoch_end=*/true);
+  try {
+    share_state();
+    for (;;) {
+      const auto decision = decide();
+      if (decision.stops || state_.epochs_done >= plan_.trainer.epochs) return finish(decision);
+      train_epoch();
+      after(/*is_epoch_end=*/true);
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::network) throw;
+    fail(ErrorKind::network, "{}; {}", error.message(), save_what_is_left());
   }
 }
 
@@ -126,39 +150,54 @@ void Trainer::train_epoch() {
 // network and those after it stay as they are.
 void Trainer::train_step(std::int64_t epoch, std::span<const Batch> micro_batches) {
   auto bad = at::zeros({}, at::kBool);
-  try {
-    task_.begin_step(micro_batches);
-    for (std::size_t turn = 0; turn < turns_.size(); ++turn) bad = take_turn(turn, micro_batches, bad);
-    means_.end_step(bad);
-    if (average_) average_->update();
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::diverged) throw;
-    means_.drop_step();
-    return count_skipped(error.message());
-  }
-  if (bad.item<bool>()) count_skipped(fmt::format("a loss or gradient of epoch {} was not finite", epoch));
+  diverged_.clear();
+  task_.begin_step(micro_batches);
+  for (std::size_t turn = 0; turn < turns_.size(); ++turn) bad = take_turn(turn, micro_batches, bad);
+  means_.end_step(bad);
+  if (average_) average_->update();
+  backup_.forget();
+  if (!bad.item<bool>()) return;
+  count_skipped(diverged_.empty() ? fmt::format("a loss or gradient of epoch {} was not finite", epoch) : diverged_);
 }
 
 at::Tensor Trainer::take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad) {
   auto& [network, optimizer] = turns_[index];
-  const auto n_items = static_cast<double>(items_of(micro_batches));
-  auto is_bad = bad;
   optimizer->zero_grad();
-  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
-    const double share = static_cast<double>(micro_batches[i].n_items) / n_items;
-    const auto losses = task_.losses(index, micro_batches[i], context(i));
-    (losses.total * share).backward();
-    is_bad = is_bad.to(losses.total.device()).logical_or(at::isfinite(losses.total.detach()).logical_not());
-    for (const auto& [name, value] : losses.terms) means_.add("loss/" + name, value, share);
-    means_.add("loss/" + network.name, losses.total, share);
-  }
+  auto is_bad = ranks_.sum_gradients(index, differentiate(index, micro_batches, bad));
   const auto norm = optimizer->gradient_norm();
   is_bad = is_bad.logical_or(at::isfinite(norm).logical_not());
-  means_.add("grad_norm/" + network.name, norm, 1.0);
+  means_.add("grad_norm/" + network.name, norm, 1.0 / static_cast<double>(state_.ranks));  // each rank adds its part
   optimizer->clip(norm);
   const auto& config = optimizer_config(plan_, network.name);
   const auto epoch = state_.epochs_done + 1;
+  if (!ranks_.is_alone() && index + 1 < turns_.size()) backup_.keep(turns_[index]);
   optimizer->step(learning_rate(config, epoch, state_.step, steps_per_epoch(epoch)), is_bad);
+  return is_bad;
+}
+
+// Gradients of this rank's items, weighed so that the sum over ranks is that of the mean over all items. Returns `bad`,
+// or whether a loss was not finite. A task that gives up leaves the step to the other ranks, which need this one's
+// part.
+at::Tensor Trainer::differentiate(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad) {
+  const auto& name = turns_[index].network.name;
+  const auto n_items = static_cast<double>(items_of(micro_batches));
+  auto is_bad = bad;
+  for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+    if (i + 1 == micro_batches.size()) ranks_.expect_gradients(index);
+    if (micro_batches[i].n_items == 0 || !diverged_.empty()) continue;
+    const double share = static_cast<double>(micro_batches[i].n_items) / n_items;
+    try {
+      const auto losses = task_.losses(index, micro_batches[i], context(i));
+      (losses.total * share).backward();
+      is_bad = is_bad.to(losses.total.device()).logical_or(at::isfinite(losses.total.detach()).logical_not());
+      for (const auto& [term, value] : losses.terms) means_.add("loss/" + term, value, share);
+      means_.add("loss/" + name, losses.total, share);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::diverged) throw;
+      diverged_ = error.message();
+      is_bad = at::ones_like(is_bad);
+    }
+  }
   return is_bad;
 }
 
@@ -169,7 +208,7 @@ void Trainer::count_skipped(const std::string& why) {
     return warn(events_, fmt::format("step skipped at {}: {} ({} of at most {})", place, why, state_.skipped_steps,
                                      plan_.trainer.max_skipped_steps));
   }
-  const auto& saved = store_.entries();
+  const auto& saved = checkpoints();
   fail(ErrorKind::diverged,
        "{} steps had non-finite numbers, more than max_skipped_steps = {}; the last one at {}: {}. {}; lower the "
        "learning rate or set clip_norm",
@@ -195,12 +234,12 @@ Moment Trainer::moment(bool is_epoch_end, const Stopwatch& since) const {
 
 // Whatever is due after a step or an epoch, in this order: a line, a validation, a checkpoint, a stop.
 void Trainer::after(bool is_epoch_end) {
-  if (is_epoch_end || is_due(plan_.trainer.log_every, moment(false, since_log_))) log_interval();
-  const bool is_scheduled = is_due(plan_.trainer.validate_every, moment(is_epoch_end, since_validation_));
+  if (first_says(is_epoch_end || is_due(plan_.trainer.log_every, moment(false, since_log_)))) log_interval();
+  const bool is_scheduled = first_says(is_due(plan_.trainer.validate_every, moment(is_epoch_end, since_validation_)));
   bool is_new_best = false;
   if (is_scheduled || is_last_validation_missing(is_epoch_end)) {
     validate(/*is_extra=*/!is_scheduled);
-    is_new_best = store_.is_among_best(state_.evaluations.back().score);
+    is_new_best = store_ && store_->is_among_best(state_.evaluations.back().score);
   }
   if (is_new_best || is_due(plan_.checkpoints.every, moment(is_epoch_end, since_checkpoint_)) ||
       is_due(plan_.checkpoints.keep_every, moment(is_epoch_end, since_milestone_))) {
@@ -218,14 +257,14 @@ bool Trainer::is_last_validation_missing(bool is_epoch_end) const {
 void Trainer::validate(bool is_extra) {
   const AveragedWeights in_place(average_.get());
   c10::NoGradGuard no_grad;
-  const auto values = task_.validate(state_.epoch(), state_.step, events_);
+  const auto values = of_first(task_.validate(state_.epoch(), state_.step, events_));
   Evaluation evaluation{.epoch = state_.epoch(),
                         .step = state_.step,
                         .score = watched_score(values, plan_.overtraining.metric),
                         .is_extra = is_extra};
   if (monitor_.needs_training_score()) {
     evaluation.training_score =
-        watched_score(task_.validate_on_training(state_.epoch(), state_.step), plan_.overtraining.metric);
+        watched_score(of_first(task_.validate_on_training(state_.epoch(), state_.step)), plan_.overtraining.metric);
   }
   report_validation(values, evaluation);
   monitor_.observe(evaluation);
@@ -235,12 +274,13 @@ void Trainer::validate(bool is_extra) {
 }
 
 void Trainer::save(bool is_epoch_end) {
+  if (!store_) return;
   const bool is_milestone = is_due(plan_.checkpoints.keep_every, moment(is_epoch_end, since_milestone_));
   CheckpointStore::Place place{.epoch = state_.epoch(), .step = state_.step, .score = {}, .is_milestone = is_milestone};
   const bool is_scored = !state_.evaluations.empty() && state_.evaluations.back().step == state_.step;
   if (is_scored && std::isfinite(state_.evaluations.back().score)) place.score = state_.evaluations.back().score;
   with_context("writing a checkpoint", [&] {
-    store_.write(place, [&](const std::filesystem::path& folder) {
+    store_->write(place, [&](const std::filesystem::path& folder) {
       write_training_files(folder, parts(), state_, is_scored ? last_metrics_ : "");
     });
   });
@@ -250,12 +290,13 @@ void Trainer::save(bool is_epoch_end) {
 }
 
 void Trainer::stop_if_asked() {
-  const int signal = stop_requested();
+  const auto signal = static_cast<int>(ranks_.largest(stop_requested()));
   if (signal == 0) return;
   if (saved_step_ != state_.step) save(false);
   events_.flush();
-  throw Error::interrupted(signal, fmt::format("stopped at epoch {}, step {}; everything is saved in '{}'",
-                                               state_.epoch(), state_.step, store_.entries().back().folder.string()));
+  const auto where =
+      store_ ? fmt::format("everything is saved in '{}'", checkpoints().back().folder.string()) : "rank 0 saves";
+  throw Error::interrupted(signal, fmt::format("stopped at epoch {}, step {}; {}", state_.epoch(), state_.step, where));
 }
 
 TrainingOutcome Trainer::finish(const Decision& decision) {
@@ -268,9 +309,9 @@ TrainingOutcome Trainer::finish(const Decision& decision) {
       .best = monitor_.best(),
       .best_checkpoint = {},
       .last_checkpoint = {}};
-  if (!store_.entries().empty()) {
-    outcome.best_checkpoint = store_.choose("best");
-    outcome.last_checkpoint = store_.entries().back();
+  if (!checkpoints().empty()) {
+    outcome.best_checkpoint = store_->choose("best");
+    outcome.last_checkpoint = checkpoints().back();
   }
   if (decision.stops) {
     events_.receive(DecisionEvent{.step = state_.step,

@@ -15,7 +15,9 @@
 #include "train/engine/checkpoint.h"
 #include "train/engine/checkpoint_index.h"
 #include "train/engine/overtraining_monitor.h"
+#include "train/engine/ranks.h"
 #include "train/engine/schedule.h"
+#include "train/engine/step_backup.h"
 #include "train/engine/task.h"
 #include "train/engine/train_state.h"
 #include "train/engine/trainer_config.h"
@@ -44,28 +46,32 @@ struct TrainingOutcome {
 };
 
 // Trainer(task, loader, plan, events).run(), or resume("last") in between. Deterministic: on one machine with one
-// thread count, a resumed run makes the same numbers as an uninterrupted one, bit for bit.
+// thread count, a resumed run makes the same numbers as an uninterrupted one, bit for bit. Several ranks make one run:
+// each constructs its trainer, resumes and runs; rank 0 reads, decides and writes.
 class Trainer {
  public:
-  // Locks the checkpoint folder. Task, loader and sink must outlive the trainer.
-  Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events);
+  // Rank 0 locks the checkpoint folder. Task, loader, sink and ranks must outlive the trainer.
+  Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events, Ranks& ranks = one_rank());
 
   // Continues from a checkpoint ("last", "best" or an epoch). Throws Error(checkpoint) if it is damaged.
   void resume(std::string_view which = "last");
 
   // Trains until the epochs are done or the overtraining monitor stops it. Throws Error(diverged) past the limit of
-  // skipped steps, Error(interrupted) after saving when SIGINT or SIGTERM asked for a stop, Error(device) when a
-  // checkpoint cannot be written.
+  // skipped steps, Error(interrupted) after saving when SIGINT or SIGTERM asked any rank for a stop, Error(device) when
+  // a checkpoint cannot be written, Error(network) when a rank is lost: the first of those left saves the last whole
+  // step.
   TrainingOutcome run();
 
   [[nodiscard]] const TrainState& state() const { return state_; }
   [[nodiscard]] std::optional<Evaluation> best() const { return monitor_.best(); }
-  [[nodiscard]] const std::vector<CheckpointEntry>& checkpoints() const { return store_.entries(); }
+  [[nodiscard]] const std::vector<CheckpointEntry>& checkpoints() const;  // none but on rank 0
 
  private:
   void train_epoch();
   void train_step(std::int64_t epoch, std::span<const Batch> micro_batches);
   at::Tensor take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad);
+  [[nodiscard]] at::Tensor differentiate(std::size_t index, std::span<const Batch> micro_batches,
+                                         const at::Tensor& bad);
   void count_skipped(const std::string& why);
   [[nodiscard]] StepContext context(std::size_t micro_batch) const;
   [[nodiscard]] Moment moment(bool is_epoch_end, const Stopwatch& since) const;
@@ -74,6 +80,13 @@ class Trainer {
   void validate(bool is_extra);
   void save(bool is_epoch_end);
   void stop_if_asked();
+  void warn_if_different(std::string_view what, std::string_view option, std::int64_t then, std::int64_t now);
+  // What ranks agree on; each of these is collective.
+  void share_state();
+  [[nodiscard]] Decision decide();
+  [[nodiscard]] bool first_says(bool answer);
+  [[nodiscard]] NamedValues of_first(NamedValues values);
+  [[nodiscard]] std::string save_what_is_left();
   void log_interval();
   void report_validation(const NamedValues& values, const Evaluation& evaluation);
   void report_progress(std::int64_t n_batches);
@@ -86,7 +99,8 @@ class Trainer {
   const Loader& loader_;
   TrainingPlan plan_;
   EventSink& events_;
-  CheckpointStore store_;
+  Ranks& ranks_;
+  std::unique_ptr<CheckpointStore> store_;  // null but on rank 0
   std::vector<Turn> turns_;
   BatchFeed feed_;
   std::unique_ptr<WeightAverage> average_;
@@ -97,6 +111,8 @@ class Trainer {
   std::int64_t steps_here_ = 0, epochs_here_ = 0, items_since_log_ = 0, saved_step_ = -1;
   double seconds_since_log_ = 0;  // of training alone, without validations and checkpoints
   std::string last_metrics_;
+  std::string diverged_;  // why the task gave this step up; empty = it did not
+  StepBackup backup_;
 };
 
 }  // namespace melisma

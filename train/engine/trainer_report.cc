@@ -26,7 +26,7 @@ void Trainer::report_progress(std::int64_t n_batches) {
 }
 
 void Trainer::log_interval() {
-  auto values = means_.means();
+  auto values = means_.means(ranks_);
   if (values.empty()) return;  // nothing since the last line
   for (const auto& [network, config] : plan_.optimizers) {
     values.emplace_back("lr/" + network,

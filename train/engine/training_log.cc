@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+#include <sstream>
+
 namespace melisma {
 
 void ScalarMeans::add(const std::string& name, const at::Tensor& value, double share) {
@@ -31,11 +34,27 @@ void ScalarMeans::drop_step() {
   for (auto& sum : sums_) sum.step = at::Tensor();
 }
 
-NamedValues ScalarMeans::means() {
-  NamedValues values;
+NamedValues ScalarMeans::means(Ranks& ranks) {
+  std::string listed;
+  std::vector<double> counts;
   for (const auto& sum : sums_) {
-    const double count = sum.count.item<double>();
-    if (count > 0) values.emplace_back(sum.name, sum.sum.item<double>() / count);
+    listed += sum.name + '\n';
+    counts.push_back(sum.count.item<double>());
+  }
+  std::istringstream lines(ranks.text_of_first(listed));
+  std::vector<std::string> names;
+  for (std::string name; std::getline(lines, name);) names.push_back(name);
+  std::vector<double> parts;  // this rank's; it may have had no item of any batch
+  for (const auto& name : names) {
+    const auto own = std::ranges::find(sums_, name, &Sum::name);
+    parts.push_back(own == sums_.end() ? 0.0 : own->sum.item<double>());
+  }
+  counts.resize(names.size());
+  counts = ranks.numbers_of_first(std::move(counts));
+  const auto sums = ranks.sum(std::move(parts));
+  NamedValues values;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (counts[i] > 0) values.emplace_back(names[i], sums[i] / counts[i]);
   }
   sums_.clear();
   return values;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/base/event.h"
+#include "train/engine/ranks.h"
 
 namespace melisma {
 
@@ -21,8 +22,9 @@ class ScalarMeans {
   void end_step(const at::Tensor& bad);
   // Forgets this step's values.
   void drop_step();
-  // Means since the last call, in the order in which names first came; names without a good step are left out.
-  [[nodiscard]] NamedValues means();
+  // Means since the last call, over all ranks (a collective call), in the order in which names first came on rank 0;
+  // names without a good step are left out.
+  [[nodiscard]] NamedValues means(Ranks& ranks);
 
  private:
   struct Sum {

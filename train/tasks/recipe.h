@@ -21,6 +21,7 @@ namespace melisma {
 struct RecipeInputs {
   std::shared_ptr<const Dataset> dataset;
   std::optional<std::filesystem::path> from;  // pretrained weights to start with
+  Shard shard = {};                           // of each batch: this process's
 };
 
 // A recipe ready to train. The plan lacks only checkpoint_folder and run, which are the command's.

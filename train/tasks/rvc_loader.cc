@@ -47,8 +47,9 @@ RvcPieces cut_into_pieces(const std::vector<Clip>& clips, const RvcSettings& set
   return all;
 }
 
-RvcLoader::RvcLoader(std::shared_ptr<const Dataset> dataset, const RvcSettings& settings, RvcPieces pieces)
-    : dataset_(std::move(dataset)), settings_(settings), pieces_(std::move(pieces)) {}
+RvcLoader::RvcLoader(std::shared_ptr<const Dataset> dataset, const RvcSettings& settings, RvcPieces pieces,
+                     const Shard& shard)
+    : dataset_(std::move(dataset)), settings_(settings), pieces_(std::move(pieces)), shard_(shard) {}
 
 std::int64_t RvcLoader::n_batches(std::int64_t) const {
   const auto n = static_cast<std::int64_t>(pieces_.pieces.size());
@@ -81,7 +82,7 @@ Batch RvcLoader::batch(std::int64_t epoch, std::int64_t index) const {
   const c10::NoGradGuard no_grad;
   const auto chosen = members(epoch, index);
   const auto& model = settings_.model;
-  const auto n = static_cast<std::int64_t>(chosen.size());
+  const auto n_all = std::ssize(chosen), n = shard_.count_of(n_all), first = shard_.first_of(n_all);
   auto frames = model.segment_frames;
   for (const auto i : chosen) frames = std::max(frames, pieces_.pieces[i].n_frames);
   frames = (frames + kFrameStep - 1) / kFrameStep * kFrameStep;
@@ -92,7 +93,7 @@ Batch RvcLoader::batch(std::int64_t epoch, std::int64_t index) const {
   const auto wave = at::zeros({n, 1, frames * model.hop});
   const auto spectrum = at::zeros({n, model.spectrum_bins(), frames});
   for (std::int64_t row = 0; row < n; ++row) {
-    const auto& piece = pieces_.pieces[chosen[static_cast<std::size_t>(row)]];
+    const auto& piece = pieces_.pieces[chosen[static_cast<std::size_t>(first + row)]];
     auto samples = dataset_->wave(piece.clip, piece.first_frame * model.hop, piece.n_frames * model.hop);
     const auto n_samples = static_cast<std::int64_t>(samples.size());
     wave[row][0].narrow(0, 0, n_samples).copy_(at::from_blob(samples.data(), {n_samples}));
@@ -111,6 +112,13 @@ Batch RvcLoader::batch(std::int64_t epoch, std::int64_t index) const {
   }
   Batch batch;
   batch.n_items = n;
+  if (shard_.size > 1) {
+    batch.n_items_all = n_all;
+    batch.first_item = first;
+    std::vector<std::int64_t> all_lengths;
+    for (const auto i : chosen) all_lengths.push_back(pieces_.pieces[i].n_frames);
+    batch.add("all_lengths", at::tensor(all_lengths, at::kLong));
+  }
   batch.add("content", content);
   batch.add("lengths", lengths);
   batch.add("coarse_pitch", coarse);

@@ -226,7 +226,7 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
                               {"generator", settings_.generator_optimizer}};
   composed.plan.overtraining = settings_.overtraining;
   composed.plan.checkpoints = settings_.checkpoints;
-  composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces));
+  composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces), inputs.shard);
   composed.task = std::move(task);
   return composed;
 }

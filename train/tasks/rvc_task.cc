@@ -4,6 +4,8 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "data/signal/mel_loss.h"
 #include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
@@ -19,6 +21,29 @@ constexpr std::size_t kDiscriminatorTurn = 0;
 void initialise_from(Module& module, std::uint64_t seed, const char* stream) {
   auto generator = at::detail::createCPUGenerator(seed_of(seed, stream));
   module.initialise(generator);
+}
+
+// The noise of this rank's rows: drawn for the whole batch, so that how many ranks share it makes no difference.
+TrainingNoise rows_of(TrainingNoise noise, const Batch& batch) {
+  const auto first = batch.first_item, n = batch.n_items, n_all = batch.of_all();
+  if (n == n_all) return noise;
+  for (auto* part : {&noise.posterior, &noise.slice, &noise.source, &noise.phases}) {
+    if (part->defined()) *part = part->narrow(0, first, n);
+  }
+  if (!noise.layers) return noise;
+  noise.layers = [draw = noise.layers, first, n, n_all](std::int64_t layer, at::IntArrayRef shape) {
+    auto whole = shape.vec();
+    whole.at(0) = n_all;
+    return draw(layer, whole).narrow(0, first, n);
+  };
+  return noise;
+}
+
+// The divergence is a mean over frames, of which each rank's rows have another number: rows weigh it by items.
+double kl_share_of(const Batch& batch) {
+  if (batch.n_items == batch.of_all()) return 1;
+  const auto mean_of = [](const at::Tensor& lengths) { return lengths.to(at::kDouble).mean().item<double>(); };
+  return mean_of(batch.at("lengths")) / mean_of(batch.at("all_lengths"));
 }
 
 at::Tensor as_row(const std::vector<float>& samples) {
@@ -91,10 +116,10 @@ Losses RvcTask::losses(std::size_t network, const Batch& batch, const StepContex
 
 RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) const {
   const auto& spectrum = batch.at("spectrum");
-  const auto noise = noise_->draw(settings_.model, spectrum.size(0), spectrum.size(2), context);
+  const auto noise = rows_of(noise_->draw(settings_.model, batch.of_all(), spectrum.size(2), context), batch);
   const RvcInput input{batch.at("content"), batch.at("lengths"), batch.at("coarse_pitch"), batch.at("f0"),
                        batch.at("speaker")};
-  Made made{generator_.forward(input, spectrum, noise), {}};
+  Made made{generator_.forward(input, spectrum, noise), {}, kl_share_of(batch)};
   made.wave =
       slice_rows(batch.at("wave"), made.out.slice_starts * settings_.model.hop, settings_.model.segment_samples());
   return made;
@@ -121,7 +146,8 @@ Losses RvcTask::generator_turn(const Made& made) const {
   const auto& out = made.out;
   const auto opinions = discriminator_(out.wave);
   const auto mel = mel_term(out.wave.squeeze(1), made.wave.squeeze(1));
-  const auto kl = kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask);
+  const auto kl =
+      kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask) * made.kl_share;
   const auto feature = feature_loss(real, opinions);
   const auto adversarial = adversarial_loss(opinions);
   const auto& weights = settings_.losses;
@@ -140,17 +166,23 @@ double RvcTask::mel_distance_of(const std::vector<Clip>& clips, std::int64_t ste
   file.weights = generator_.state_dict();
   file.sample_rate_hz = settings_.model.sample_rate_hz;
   const auto voice = Voice::load(file);
-  double sum = 0;
+  const auto [rank, size] = ranks_->shard();
+  std::vector<double> distances(clips.size(), 0.0);
   for (std::size_t i = 0; i < clips.size(); ++i) {
+    const bool is_kept = events != nullptr && static_cast<std::int64_t>(i) < settings_.validation.samples;
+    const auto owner = is_kept ? 0 : static_cast<std::int64_t>(i) % size;  // rank 0 keeps the audio
+    if (owner != rank) continue;
     const auto recorded = dataset_->wave(clips[i]);
     const auto made = voice.resynthesize(*dataset_, clips[i], {.noise_seed = settings_.validation.noise_seed});
-    sum += log_mel_distance(as_row(made)[0], as_row(recorded)[0], settings_.model.sample_rate_hz);  // as in kMetrics
-    if (events == nullptr || static_cast<std::int64_t>(i) >= settings_.validation.samples) continue;
+    distances[i] =
+        log_mel_distance(as_row(made)[0], as_row(recorded)[0], settings_.model.sample_rate_hz);  // as in kMetrics
+    if (!is_kept) continue;
     const auto tag = fmt::format("validation/{}", i);
     events->receive(AudioEvent{tag + "/made", step, settings_.model.sample_rate_hz, made});
     events->receive(AudioEvent{tag + "/recorded", step, settings_.model.sample_rate_hz, recorded});
   }
-  return sum / static_cast<double>(clips.size());
+  distances = ranks_->sum(std::move(distances));
+  return std::accumulate(distances.begin(), distances.end(), 0.0) / static_cast<double>(clips.size());
 }
 
 NamedValues RvcTask::validate(std::int64_t, std::int64_t step, EventSink& events) {

@@ -37,10 +37,12 @@ class RvcTask final : public Task {
 
   [[nodiscard]] std::vector<Network> networks() override;
   [[nodiscard]] std::string main_network() const override { return "generator"; }
+  void share_with(Ranks& ranks) override { ranks_ = &ranks; }
   void begin_step(std::span<const Batch> micro_batches) override;
   // Terms "mel", "kl", "feature", "adversarial" in the generator's turn; the discriminator has its total only.
   [[nodiscard]] Losses losses(std::size_t network, const Batch& batch, const StepContext& context) override;
   // "mel_distance": mean |ln mel| difference of resynthesised whole clips, bands and frames and clips weighed alike.
+  // Ranks score a share of the clips each; the sum is made in the clips' order, so it does not depend on how many.
   [[nodiscard]] NamedValues validate(std::int64_t epoch, std::int64_t step, EventSink& events) override;
   [[nodiscard]] NamedValues validate_on_training(std::int64_t epoch, std::int64_t step) override;
   [[nodiscard]] ModelFile model_file() override;
@@ -52,7 +54,8 @@ class RvcTask final : public Task {
   // What the discriminator's turn leaves for the generator's, one a micro-batch.
   struct Made {
     TrainingOutput out;
-    at::Tensor wave;  // [B, 1, segment] recorded audio of the same place
+    at::Tensor wave;      // [B, 1, segment] recorded audio of the same place
+    double kl_share = 1;  // what the mean over these frames counts, where ranks share the batch
   };
   [[nodiscard]] Made make(const Batch& batch, const StepContext& context) const;
   [[nodiscard]] Losses discriminator_turn(const Made& made) const;
@@ -65,6 +68,7 @@ class RvcTask final : public Task {
   std::shared_ptr<const Dataset> dataset_;
   std::vector<Clip> held_out_, training_;
   std::unique_ptr<NoiseSource> noise_;
+  Ranks* ranks_ = &one_rank();
   Synthesizer generator_;
   Discriminator discriminator_;
   std::vector<Made> made_;

@@ -56,7 +56,8 @@ class TinyGan final : public Task {
     auto input = batch.at("input");
     if (options_.use_noise) {
       auto generator_of_noise = context.generator("noise");
-      input = input + 0.01 * at::randn(input.sizes(), generator_of_noise, at::TensorOptions());
+      const auto noise = at::randn({batch.of_all(), input.size(1)}, generator_of_noise, at::TensorOptions());
+      input = input + 0.01 * noise.narrow(0, batch.first_item, batch.n_items);
     }
     const auto made = generator.forward(input);
     if (network == 0) {
@@ -100,23 +101,30 @@ class TinyGan final : public Task {
 
 class TinyLoader final : public Loader {
  public:
-  TinyLoader(std::int64_t n_batches, std::int64_t batch_size, bool same_each_epoch = false)
-      : n_batches_(n_batches), batch_size_(batch_size), same_each_epoch_(same_each_epoch) {}
+  TinyLoader(std::int64_t n_batches, std::int64_t batch_size, bool same_each_epoch = false, const Shard& shard = {})
+      : n_batches_(n_batches), batch_size_(batch_size), same_each_epoch_(same_each_epoch), shard_(shard) {}
+  // The part of the same batches that is a rank's.
+  [[nodiscard]] TinyLoader shared(const Shard& shard) const {
+    return TinyLoader(n_batches_, batch_size_, same_each_epoch_, shard);
+  }
   std::int64_t n_batches(std::int64_t) const override { return n_batches_; }
   Batch batch(std::int64_t epoch, std::int64_t index) const override {
     const auto all =
         TinyNetwork::numbers("epoch" + std::to_string(same_each_epoch_ ? 0 : epoch), {n_batches_ * batch_size_, 4});
-    const auto input = all.narrow(0, index * batch_size_, batch_size_);
     Batch batch;
+    batch.n_items = shard_.count_of(batch_size_);
+    batch.n_items_all = batch_size_;
+    batch.first_item = shard_.first_of(batch_size_);
+    const auto input = all.narrow(0, index * batch_size_ + batch.first_item, batch.n_items);
     batch.add("input", input);
     batch.add("target", TinyGan::truth(input));
-    batch.n_items = batch_size_;
     return batch;
   }
 
  private:
   std::int64_t n_batches_, batch_size_;
   bool same_each_epoch_;
+  Shard shard_;
 };
 
 // Keeps what the trainer said.
@@ -163,10 +171,11 @@ struct TinyRun {
     plan.optimizers = {{"discriminator", optimizer}, {"generator", optimizer}};
   }
   // A fresh trainer in the same folder, as a new process would make one.
-  Trainer& open() {
+  Trainer& open(Ranks& ranks = one_rank()) {
     trainer.reset();
     task = std::make_unique<TinyGan>(options);
-    trainer = std::make_unique<Trainer>(*task, loader, plan, sink);
+    loader = loader.shared(ranks.shard());
+    trainer = std::make_unique<Trainer>(*task, loader, plan, sink, ranks);
     return *trainer;
   }
   TrainingOutcome run() { return open().run(); }

@@ -92,32 +92,45 @@ TEST(RvcLoader, TheOrderIsAFunctionOfTheEpoch) {
   EXPECT_TRUE(differs);
 }
 
-TEST(RvcLoader, ABatchHoldsEachClipsOwnNumbersPaddedWithSilence) {
-  const testing::TemporaryFolder folder;
+const std::vector<std::int64_t> kTwoLengths{20, 50};  // frames
+
+RvcSettings settings_of_two() {
   RvcSettings settings;
   settings.data.batch_size = 2;
   settings.model.content_channels = content_width(settings.content);
-  const std::vector<std::int64_t> frames{20, 50};
+  return settings;
+}
+
+// Clip i of speaker i is kTwoLengths[i] frames of 0.25 (i + 1), its pitch 100 times that.
+std::shared_ptr<const Dataset> dataset_of_two(const std::filesystem::path& path, const RvcSettings& settings) {
   DatasetPlan plan{.sample_rate_hz = 40000, .parameters = "{}", .tool_version = "0", .speakers = {"ann", "bob"}};
   for (std::int64_t i = 0; i < 2; ++i) {
-    plan.clips.push_back(clip_of_frames(i, frames[static_cast<std::size_t>(i)]));
+    plan.clips.push_back(clip_of_frames(i, kTwoLengths[static_cast<std::size_t>(i)]));
     plan.clips.back().recording = std::to_string(i) + ".wav";
     plan.clips.back().speaker = i;
   }
   const auto width = content_width(settings.content);
-  write_dataset(folder / "two.h5", plan, [&](DatasetWriter& writer) {
-    const FeaturePlan content{key_of(settings.content), width, frames}, pitch{key_of(settings.pitch), 1, frames};
+  write_dataset(path, plan, [&](DatasetWriter& writer) {
+    const FeaturePlan content{key_of(settings.content), width, kTwoLengths},
+        pitch{key_of(settings.pitch), 1, kTwoLengths};
     writer.begin_features(content);
     writer.begin_features(pitch);
     for (std::int64_t i = 0; i < 2; ++i) {
-      const auto n = frames[static_cast<std::size_t>(i)];
+      const auto n = kTwoLengths[static_cast<std::size_t>(i)];
       const auto level = 0.25f * static_cast<float>(i + 1);
       writer.write_wave(i, std::vector<float>(static_cast<std::size_t>(n * 400), level));
       writer.write_features(content.key, i, std::vector<float>(static_cast<std::size_t>(n * width), level));
       writer.write_features(pitch.key, i, std::vector<float>(static_cast<std::size_t>(n), 100.0f * level));
     }
   });
-  const auto dataset = std::make_shared<const Dataset>(Dataset::open(folder / "two.h5"));
+  return std::make_shared<const Dataset>(Dataset::open(path));
+}
+
+TEST(RvcLoader, ABatchHoldsEachClipsOwnNumbersPaddedWithSilence) {
+  const testing::TemporaryFolder folder;
+  const auto settings = settings_of_two();
+  const auto width = content_width(settings.content);
+  const auto dataset = dataset_of_two(folder / "two.h5", settings);
   const RvcLoader loader(dataset, settings, cut_into_pieces(dataset->clips(), settings));
   const auto batch = loader.batch(1, 0);
   const auto members = loader.members(1, 0);
@@ -127,7 +140,7 @@ TEST(RvcLoader, ABatchHoldsEachClipsOwnNumbersPaddedWithSilence) {
   EXPECT_EQ(batch.at("spectrum").sizes(), (std::vector<std::int64_t>{2, 1025, 64}));
   for (std::int64_t row = 0; row < 2; ++row) {
     const auto clip = static_cast<std::int64_t>(members[static_cast<std::size_t>(row)]);
-    const auto n = frames[static_cast<std::size_t>(clip)];
+    const auto n = kTwoLengths[static_cast<std::size_t>(clip)];
     const double level = 0.25 * static_cast<double>(clip + 1);
     EXPECT_EQ(batch.at("lengths")[row].item<std::int64_t>(), n);
     EXPECT_EQ(batch.at("speaker")[row].item<std::int64_t>(), clip);
@@ -135,6 +148,23 @@ TEST(RvcLoader, ABatchHoldsEachClipsOwnNumbersPaddedWithSilence) {
     EXPECT_NEAR(batch.at("f0")[row].sum().item<double>(), 100 * level * static_cast<double>(n), 1e-2);
     EXPECT_EQ(batch.at("spectrum")[row].slice(1, n).abs().sum().item<double>(), 0);
     EXPECT_EQ(batch.at("content")[row].slice(0, n).abs().sum().item<double>(), 0);
+  }
+}
+
+TEST(RvcLoader, ShardsAreTheRowsOfTheWholeBatch) {
+  const testing::TemporaryFolder folder;
+  const auto settings = settings_of_two();
+  const auto dataset = dataset_of_two(folder / "two.h5", settings);
+  const auto pieces = cut_into_pieces(dataset->clips(), settings);
+  const auto whole = RvcLoader(dataset, settings, pieces).batch(3, 0);
+  for (std::int64_t rank = 0; rank < 3; ++rank) {  // the third rank has nothing to do
+    const auto part = RvcLoader(dataset, settings, pieces, {rank, 3}).batch(3, 0);
+    EXPECT_EQ(part.of_all(), 2);
+    EXPECT_EQ(part.n_items, rank < 2 ? 1 : 0);
+    EXPECT_TRUE(at::equal(part.at("all_lengths"), whole.at("lengths")));
+    for (const auto& [name, tensor] : whole.items()) {
+      EXPECT_TRUE(at::equal(part.at(name), tensor.narrow(0, part.first_item, part.n_items))) << name;
+    }
   }
 }
 
