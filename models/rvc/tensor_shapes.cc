@@ -238,13 +238,37 @@ std::string_view rvc_vocoder_of_shapes(const StateDict& weights) {
 namespace tensor_shapes_detail {
 namespace {
 
+// The tools' configuration of that rate with so many stages.
+RvcConfig configuration_at(std::int64_t sample_rate_hz, std::int64_t n_stages) {
+  for (const auto& row : kRvcConfigs) {
+    auto config = row.make();
+    if (config.sample_rate_hz == sample_rate_hz && std::ssize(config.upsample_rates) == n_stages) return config;
+  }
+  fail(ErrorKind::checkpoint, "no RVC configuration is at {} Hz with {} upsampling stages", sample_rate_hz, n_stages);
+}
+
+RvcConfig refinegan_config_of_shapes(const ShapeReader& shapes, std::int64_t sample_rate_hz) {
+  if (sample_rate_hz == 0) {
+    fail(ErrorKind::checkpoint,
+         "its decoder is RefineGAN's, whose tensors do not tell 24 from 32 kHz, nor 40 from 48. Put the config.json of "
+         "its experiment "
+         "beside it, or give --sample-rate to melisma import or extract");
+  }
+  auto config = configuration_at(sample_rate_hz, shapes.count("dec.upsample_conv_blocks.", ".input_conv.weight"));
+  config.vocoder = "refinegan";
+  config.inter_channels = shapes.size("dec.mel_conv.weight", 3, 1);
+  config.upsample_initial_channels = 2 * shapes.size("dec.mel_conv.weight", 3, 0);
+  config.resblock_kernels.clear();
+  const auto n_blocks = shapes.count("dec.upsample_conv_blocks.0.blocks.", ".1.convs1.0.weight");
+  for (std::int64_t i = 0; i < n_blocks; ++i) {
+    const auto first = fmt::format("dec.upsample_conv_blocks.0.blocks.{}.1.convs1.0.weight", i);
+    config.resblock_kernels.push_back(shapes.size(first, 3, 2));
+  }
+  return config;
+}
+
 // The decoder's part of a configuration.
 RvcConfig decoder_config_of_shapes(const ShapeReader& shapes, std::string_view vocoder) {
-  if (vocoder == "refinegan") {
-    fail(ErrorKind::checkpoint,
-         "its decoder is RefineGAN's, whose tensors do not tell the sample rate; a voice model made from this "
-         "checkpoint says it");
-  }
   const bool is_mrf = vocoder == "mrf";
   const auto n_stages = shapes.count(is_mrf ? "dec.upsamples." : "dec.ups.", ".weight");
   const auto n_resblocks = is_mrf ? n_stages * shapes.count("dec.mrfs.0.", ".layers.0.conv1.weight")
@@ -286,9 +310,15 @@ std::optional<std::int64_t> rvc_rate_of_shapes(const StateDict& weights) {
   }
 }
 
-RvcConfig rvc_config_of_shapes(const StateDict& weights) {
-  const tensor_shapes_detail::ShapeReader shapes(weights);
-  auto config = tensor_shapes_detail::decoder_config_of_shapes(shapes, rvc_vocoder_of_shapes(weights));
+RvcConfig rvc_config_of_shapes(const StateDict& weights, std::int64_t sample_rate_hz) {
+  using namespace tensor_shapes_detail;
+  const ShapeReader shapes(weights);
+  const auto vocoder = rvc_vocoder_of_shapes(weights);
+  auto config = vocoder == "refinegan" ? refinegan_config_of_shapes(shapes, sample_rate_hz)
+                                       : decoder_config_of_shapes(shapes, vocoder);
+  if (sample_rate_hz > 0 && config.sample_rate_hz != sample_rate_hz) {
+    fail(ErrorKind::checkpoint, "its decoder is one of {} Hz, not of {} Hz", config.sample_rate_hz, sample_rate_hz);
+  }
   config.use_f0 = shapes.has("enc_p.emb_pitch.weight");
   config.content_channels = shapes.size("enc_p.emb_phone.weight", 2, 1);
   config.hidden_channels = shapes.size("enc_p.emb_phone.weight", 2, 0);
@@ -299,7 +329,12 @@ RvcConfig rvc_config_of_shapes(const StateDict& weights) {
   config.speakers = shapes.size("emb_g.weight", 2, 0);
   config.speaker_channels = shapes.size("emb_g.weight", 2, 1);
   if (shapes.has("enc_q.pre.weight")) {
-    config.n_fft = config.window = 2 * (shapes.size("enc_q.pre.weight", 3, 1) - 1);
+    const auto n_fft = 2 * (shapes.size("enc_q.pre.weight", 3, 1) - 1);
+    if (vocoder == "refinegan" && n_fft != config.n_fft) {
+      fail(ErrorKind::checkpoint, "it hears spectra of {} samples; voices of {} Hz have {}", n_fft, sample_rate_hz,
+           config.n_fft);
+    }
+    config.n_fft = config.window = n_fft;
     config.posterior_layers = shapes.count("enc_q.enc.in_layers.", ".weight");
   }
   check_config(config);

@@ -19,10 +19,10 @@ namespace melisma {
 [[nodiscard]] std::optional<std::int64_t> rvc_rate_of_shapes(const StateDict& weights);
 
 // The configuration that `weights` (complete or extracted, folded or not) must have been made with. Rates and
-// spectrogram come from the RVC tools' configurations, told by kernels. Throws
-// Error(checkpoint) naming the first tensor that is missing or odd, or that the kernels are of no known configuration,
-// as always with refinegan, whose tensors are the same at every rate.
-[[nodiscard]] RvcConfig rvc_config_of_shapes(const StateDict& weights);
+// spectrogram come from the RVC tools' configurations, told by kernels; of refinegan, whose tensors are the same at
+// every rate, by `sample_rate_hz`, which others need not give (0). Throws Error(checkpoint) naming the first tensor
+// that is missing or odd, or that the kernels are of no known configuration or the rate is not known or not theirs.
+[[nodiscard]] RvcConfig rvc_config_of_shapes(const StateDict& weights, std::int64_t sample_rate_hz = 0);
 
 // Which axis of `name` has the output channels: 1 for the decoder's transposed convolutions, else 0.
 [[nodiscard]] std::int64_t rvc_output_axis(std::string_view name);

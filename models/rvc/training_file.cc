@@ -142,11 +142,13 @@ RvcDiscriminatorConfig rvc_discriminator_of_shapes(const StateDict& weights) {
   return config;
 }
 
-RvcTrainingFile read_rvc_generator(const std::filesystem::path& path) {
+RvcTrainingFile read_rvc_generator(const std::filesystem::path& path, std::int64_t sample_rate_hz) {
   using namespace training_file_detail;
   const auto root = read_root(path);
   return with_context(fmt::format("reading the checkpoint '{}'", path.string()), [&] {
-    RvcTrainingFile file{.model = as_rvc_voice(model_from_pth(root)), .moments = {}, .optimizer = {}};
+    auto model = model_from_pth(root);
+    const auto rate = sample_rate_hz > 0 ? sample_rate_hz : rate_beside(path, model);
+    RvcTrainingFile file{.model = as_rvc_voice(std::move(model), rate), .moments = {}, .optimizer = {}};
     const auto config = rvc_voice_config(file.model).network;
     const auto difference = rvc_tensor_shapes(config, {}).difference_to(file.model.weights);
     if (!difference.empty()) {

@@ -41,7 +41,8 @@ struct RvcTrainingFile {
 // Read with weights checked to be finite. Whose order the moments of G are in is found by their shapes; where those fit
 // both tools, by the order of the weights beside them. Throws Error(checkpoint) if they fit neither, or if it cannot be
 // told.
-[[nodiscard]] RvcTrainingFile read_rvc_generator(const std::filesystem::path& path);
+// The sample rate of G is needed where neither its tensors nor a config.json beside it tell it; 0 = not known.
+[[nodiscard]] RvcTrainingFile read_rvc_generator(const std::filesystem::path& path, std::int64_t sample_rate_hz = 0);
 [[nodiscard]] RvcTrainingFile read_rvc_discriminator(const std::filesystem::path& path);
 
 // The D file that lies beside a G file, told by its name (G_2333.pth and D_2333.pth, f0G40k.pth and f0D40k.pth);

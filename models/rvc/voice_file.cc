@@ -9,8 +9,10 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "models/rvc/experiment_config.h"
 #include "models/rvc/tensor_shapes.h"
 #include "models/weights/quantize.h"
+#include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 
@@ -113,7 +115,7 @@ std::vector<std::string> speakers_of(const ToolJson& contents, std::int64_t n_ro
   return names;
 }
 
-RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
+RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents, std::int64_t sample_rate_hz) {
   if (!file.weights.contains("enc_p.emb_phone.weight")) {
     const bool is_discriminator = file.weights.contains("discriminators.0.convs.0.bias");
     fail(ErrorKind::checkpoint, "it holds no RVC voice: {}",
@@ -147,7 +149,7 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
     }
     voice.speaker_names = speakers_of(contents, voice.network.speakers);
   } else {
-    voice.network = rvc_config_of_shapes(file.weights);
+    voice.network = rvc_config_of_shapes(file.weights, sample_rate_hz);
   }
   return voice;
 }
@@ -155,7 +157,7 @@ RvcVoiceConfig foreign_config(const ModelFile& file, const ToolJson& contents) {
 }  // namespace
 }  // namespace voice_file_detail
 
-ModelFile as_rvc_voice(ModelFile file) {
+ModelFile as_rvc_voice(ModelFile file, std::int64_t sample_rate_hz) {
   using namespace voice_file_detail;
   if (!file.family.empty()) {
     const auto voice = rvc_voice_config(file);  // says if it is another family
@@ -163,7 +165,7 @@ ModelFile as_rvc_voice(ModelFile file) {
     return file;
   }
   const auto contents = file.contents.empty() ? ToolJson::object() : ToolJson::parse(file.contents);
-  const auto voice = foreign_config(file, contents);
+  const auto voice = foreign_config(file, contents, sample_rate_hz);
   try {
     check_config(voice.network);
   } catch (const Error& error) {
@@ -179,10 +181,20 @@ ModelFile as_rvc_voice(ModelFile file) {
   return file;
 }
 
+std::int64_t rate_beside(const std::filesystem::path& path, const ModelFile& file) {
+  const auto config = path.parent_path() / "config.json";
+  if (!file.family.empty() || rvc_vocoder_of_shapes(file.weights) != "refinegan") return 0;
+  if (!std::filesystem::is_regular_file(config)) return 0;
+  return with_context(fmt::format("reading '{}'", config.string()), [&] {
+    return rvc_experiment_config_of(read_file(config), RvcConfig{}.content_channels).network.sample_rate_hz;
+  });
+}
+
 ModelFile read_rvc_voice(const std::filesystem::path& path) {
   auto file = read_model(path);
   return with_context(fmt::format("loading the voice '{}'", path.string()), [&] {
-    auto voice = dequantized(as_rvc_voice(std::move(file)));
+    const auto rate = rate_beside(path, file);
+    auto voice = dequantized(as_rvc_voice(std::move(file), rate));
     for (const auto& [name, tensor] : voice.weights) check_finite(name, tensor);
     return voice;
   });
@@ -195,14 +207,21 @@ void check_finite(const std::string& name, const at::Tensor& tensor) {
        has_nan ? "NaN" : "infinity");
 }
 
+std::string misfit_of_refinegan(const RvcConfig& config) {
+  if (config.vocoder != "refinegan") return {};
+  if (config.upsample_initial_channels == 512 && config.speaker_channels == 256) return {};
+  return fmt::format("Applio runs RefineGAN with 512 decoder and 256 speaker channels; this voice has {} and {}",
+                     config.upsample_initial_channels, config.speaker_channels);
+}
+
 std::string rvc_tool_version(const RvcConfig& config) {
-  const bool is_refinegan = config.vocoder == "refinegan";
-  if (is_refinegan && (config.upsample_initial_channels != 512 || config.speaker_channels != 256)) {
-    fail(ErrorKind::usage,
-         "Applio runs RefineGAN with 512 decoder and 256 speaker channels; this voice has {} and {}. Extract it with "
-         "--format safetensors",
-         config.upsample_initial_channels, config.speaker_channels);
+  if (const auto misfit = misfit_of_refinegan(config); !misfit.empty()) {
+    fail(ErrorKind::usage, "{}. Extract it with --format safetensors", misfit);
   }
+  return rvc_content_version(config);
+}
+
+std::string rvc_content_version(const RvcConfig& config) {
   if (config.content_channels == 256) return "v1";
   if (config.content_channels == 768) return "v2";
   fail(ErrorKind::usage,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/audio/audio_file.h"
@@ -213,6 +214,40 @@ TEST_F(ImportCommand, WhatAToolHasHeardStaysHeardOnTheWayBack) {
   EXPECT_THAT(json["run"]["caveat"].get<std::string>(), HasSubstr("the tool trained on all of these slices"));
   write_file_atomically(fs::path(place) / "held_out/held_out.json", "{}");
   EXPECT_THAT(run({"import", place, "--name", "unclear"}).err, HasSubstr("does not say what melisma extract writes"));
+}
+
+// A training of another vocoder goes to Applio's files and comes back.
+TEST_F(ImportCommand, OtherVocodersComeBackToo) {
+  const std::map<std::string, Words> settings{
+      {"mrf", {"--set", "model.vocoder=mrf"}},
+      {"refinegan",
+       {"--set", "model.vocoder=refinegan", "--set", "model.upsample_initial_channels=32", "--set",
+        "discriminator.version=v3"}}};
+  for (const auto& [vocoder, chosen] : settings) {
+    Words words{"train", "rvc", "--dataset", "slices", "--config", "toy.toml", "--name", vocoder, "--epochs", "1"};
+    words.insert(words.end(), chosen.begin(), chosen.end());
+    ASSERT_EQ(run(words).exit_code, 0);
+    const auto place = own_ / vocoder;
+    const auto extracted = run({"extract", vocoder, "--format", "applio-experiment", "-o", place.string()});
+    ASSERT_EQ(extracted.exit_code, 0) << extracted.err;
+    const auto json = imported({place, "--name", vocoder + "-back"});
+    EXPECT_EQ(json["problems"], nlohmann::json::array());
+    expect_same_state(vocoder + "-back", vocoder);
+    for (const auto& name : {vocoder, vocoder + "-back"}) {
+      const auto resumed = run({"train", "rvc", "--resume", name, "--epochs", "2"});
+      ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    }
+    expect_same_state(vocoder + "-back", vocoder);
+  }
+  const auto place = own_ / "refinegan";
+  fs::remove(place / "config.json");
+  EXPECT_THAT(imported({place, "--name", "unknown-rate"}, 3)["problems"].dump(),
+              HasSubstr("Put the config.json of its experiment beside it, or give --sample-rate"));
+  EXPECT_EQ(imported({place, "--name", "told-rate", "--sample-rate", "40000"})["run"]["epoch"], 1);
+  const auto g = (place / generator_in(place)).string();
+  EXPECT_THAT(run({"inspect", g}).err, HasSubstr("do not tell 24 from 32 kHz, nor 40 from 48"));
+  const auto voice = run({"extract", g, "--sample-rate", "48000", "-o", (own_ / "v.safetensors").string(), "--json"});
+  EXPECT_EQ(nlohmann::json::parse(voice.out)["sample_rate_hz"], 48000) << voice.err;
 }
 
 // What a tool reads of an experiment, with NumPy, and its pitch bins by the tools' own formula.

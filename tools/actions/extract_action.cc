@@ -57,7 +57,9 @@ ModelSource extract_source(const ExtractOptions& options) {
 // The voice to extract: float weights, and where it comes from.
 ModelFile extract_voice(const ModelSource& source, const ExtractOptions& options) {
   return with_context(fmt::format("extracting '{}'", options.source), [&] {
-    auto voice = dequantized(as_rvc_voice(read_model(source.file)));
+    auto stored = read_model(source.file);
+    const auto rate = options.sample_rate_hz > 0 ? options.sample_rate_hz : rate_beside(source.file, stored);
+    auto voice = dequantized(as_rvc_voice(std::move(stored), rate));
     if (source.checkpoint) {
       voice.epoch = source.checkpoint->epoch;
       voice.step = source.checkpoint->step;

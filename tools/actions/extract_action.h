@@ -18,6 +18,7 @@ struct ExtractOptions {
   std::filesystem::path output;        // file, or folder of a training checkpoint; empty = <workspace>/models/<name>
   std::string dataset;                 // for the quality report or the slices; empty = the run's own
   std::int64_t report_clips = 8;       // held-out clips compared; 0 = all
+  std::int64_t sample_rate_hz = 0;     // of a G file that does not tell it; 0 = it does
   bool json = false;
 };
 

@@ -104,7 +104,7 @@ TrainingPair pair_of_run(const ModelSource& source) {
   return pair;
 }
 
-TrainingPair pair_of_file(const fs::path& path) {
+TrainingPair pair_of_file(const fs::path& path, std::int64_t sample_rate_hz) {
   const auto beside = rvc_discriminator_beside(path);
   if (!beside) {
     fail(ErrorKind::checkpoint,
@@ -112,7 +112,7 @@ TrainingPair pair_of_file(const fs::path& path) {
          path.string());
   }
   TrainingPair pair;
-  pair.generator = read_rvc_generator(path);
+  pair.generator = read_rvc_generator(path, sample_rate_hz);
   pair.discriminator = read_rvc_discriminator(*beside);
   const auto& optimizer = pair.generator.optimizer;
   pair.config.network = rvc_voice_config(pair.generator.model).network;
@@ -151,11 +151,14 @@ TrainingPair pair_of(const ExtractOptions& options) {
          "or a G_*.pth file",
          options.source);
   }
-  return pair_of_file(source.file);
+  return pair_of_file(source.file, options.sample_rate_hz);
 }
 
-// The tools build their discriminators at one width each.
+// The tools build their discriminators, and Applio its RefineGAN, at one width each.
 void warn_about_widths(const TrainingPair& pair, RvcTool tool, EventSink& events) {
+  if (const auto misfit = misfit_of_refinegan(pair.config.network); !misfit.empty()) {
+    warn(events, fmt::format("{}: it will not load G_{}.pth", misfit, pair.step));
+  }
   const auto judges = rvc_discriminator_of_shapes(pair.discriminator.model.weights);
   const auto version = pair.config.network.content_channels == 256 && tool == RvcTool::webui ? "v1" : "v2";
   if (judges == RvcDiscriminatorConfig{.version = version}) return;
@@ -278,7 +281,7 @@ int extract_checkpoint(const ExtractOptions& options, const CheckpointFormat& fo
   const auto tool = format.tool;
   auto pair = with_context(fmt::format("extracting '{}'", options.source),
                            [&] { return extract_checkpoint_detail::pair_of(options); });
-  (void)rvc_tool_version(pair.config.network);
+  (void)rvc_content_version(pair.config.network);
   warn_about_differences(pair, tool, *events);
   pair.generator.model.epoch = pair.discriminator.model.epoch = pair.epoch;
   const auto folder = output_folder(options, pair);

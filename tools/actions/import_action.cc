@@ -143,7 +143,7 @@ int import_experiment(const ImportOptions& given) {
   const auto experiment = look_at_experiment(options.folder);
   check_has_slices(experiment);
   Outcome outcome;
-  outcome.checkpoint = newest_checkpoint(experiment, outcome.problems);
+  outcome.checkpoint = newest_checkpoint(experiment, options.sample_rate_hz, outcome.problems);
   outcome.dataset = dataset_of(options, experiment, outcome.checkpoint, *events);
   add_run(options, experiment, outcome);
   events->flush();

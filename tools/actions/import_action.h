@@ -11,8 +11,9 @@ struct ImportOptions {
   std::filesystem::path folder;  // logs/NAME of the tool
   std::string name;              // of dataset, run and speaker; empty = the folder's
   double validation_share = 0.1, test_share = 0.1;
-  std::uint64_t seed = 0;  // of the split
-  bool force = false;      // replace a dataset of that name
+  std::uint64_t seed = 0;           // of the split
+  std::int64_t sample_rate_hz = 0;  // of a voice whose files do not tell it; 0 = they do
+  bool force = false;               // replace a dataset of that name
   bool json = false;
   std::string version, commit;  // of the program, for the manifest
 };

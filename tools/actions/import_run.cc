@@ -71,6 +71,10 @@ RvcExperimentConfig config_of(const ExperimentFolder& experiment, const RvcTrain
     config.network.posterior_layers = shapes.posterior_layers;
     config.network.use_f0 = shapes.use_f0;
     config.network.vocoder = shapes.vocoder;
+    if (config.network.sample_rate_hz != shapes.sample_rate_hz) {
+      fail(ErrorKind::checkpoint, "it says {} Hz, but the G file is of {} Hz", config.network.sample_rate_hz,
+           shapes.sample_rate_hz);
+    }
     const auto difference = rvc_tensor_shapes(config.network, {}).difference_to(generator.model.weights);
     if (!difference.empty()) {
       fail(ErrorKind::checkpoint, "it is not the configuration of the G file: {}", difference.summary());
@@ -79,14 +83,15 @@ RvcExperimentConfig config_of(const ExperimentFolder& experiment, const RvcTrain
   });
 }
 
-ImportedCheckpoint read_checkpoint(const ExperimentFolder& experiment, const fs::path& path) {
+ImportedCheckpoint read_checkpoint(const ExperimentFolder& experiment, const fs::path& path,
+                                   std::int64_t sample_rate_hz) {
   const auto beside = rvc_discriminator_beside(path);
   if (!beside) {
     fail(ErrorKind::checkpoint, "'{}' has no D file beside it, without which training cannot go on",
          path.filename().string());
   }
   ImportedCheckpoint checkpoint{.generator_path = path, .discriminator_path = *beside};
-  checkpoint.generator = read_rvc_generator(path);
+  checkpoint.generator = read_rvc_generator(path, sample_rate_hz);
   checkpoint.discriminator = read_rvc_discriminator(*beside);
   if (checkpoint.generator.model.epoch != checkpoint.discriminator.model.epoch) {
     fail(ErrorKind::checkpoint, "'{}' is of epoch {} but '{}' of epoch {}: they do not belong together",
@@ -178,12 +183,12 @@ Json file_json(const fs::path& path) {
 }  // namespace
 }  // namespace import_run_detail
 
-std::optional<ImportedCheckpoint> newest_checkpoint(const ExperimentFolder& experiment,
+std::optional<ImportedCheckpoint> newest_checkpoint(const ExperimentFolder& experiment, std::int64_t sample_rate_hz,
                                                     std::vector<std::string>& problems) {
   using namespace import_run_detail;
   for (const auto& path : newest_first(experiment.generators, problems)) {
     try {
-      return read_checkpoint(experiment, path);
+      return read_checkpoint(experiment, path, sample_rate_hz);
     } catch (const Error& error) {
       problems.emplace_back(error.what());
     }

@@ -23,8 +23,9 @@ struct ImportedCheckpoint {
 };
 
 // The checkpoint with most epochs behind it, whatever its name. Files that cannot be read are passed over and named in
-// `problems`; nothing if none is left.
+// `problems`; nothing if none is left. The sample rate is needed where the files do not tell it; 0 = not known.
 [[nodiscard]] std::optional<ImportedCheckpoint> newest_checkpoint(const ExperimentFolder& experiment,
+                                                                  std::int64_t sample_rate_hz,
                                                                   std::vector<std::string>& problems);
 
 // What the content features of an experiment are, as far as the tool says: its encoder by name, the layer by width.

@@ -95,7 +95,7 @@ Json inspected_model(const InspectOptions& options) {
   const c10::NoGradGuard no_grad;
   const auto source = find_model(options.workspace, options.subject, options.epoch);
   const auto stored = read_model(source.file);
-  const auto model = as_rvc_voice(stored);
+  const auto model = as_rvc_voice(stored, rate_beside(source.file, stored));
   Json result{{"what", "model"},
               {"path", source.file.string()},
               {"label", source.label},

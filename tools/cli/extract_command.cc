@@ -26,6 +26,9 @@ std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--report-clips", options->report_clips, "held-out clips compared; 0 = all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--sample-rate", options->sample_rate_hz,
+                 "in Hz, of a RefineGAN checkpoint without the config.json of its experiment")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--json", options->json, "print the result as JSON");
   return [options, &global] {
     options->workspace = global.workspace;

@@ -21,6 +21,9 @@ std::function<int()> define_import(CLI::App& app, const GlobalOptions& global) {
       ->check(CLI::Range(0.0, 0.5))
       ->capture_default_str();
   app.add_option("--seed", options->seed, "chooses which recordings are held out")->capture_default_str();
+  app.add_option("--sample-rate", options->sample_rate_hz,
+                 "in Hz, of a RefineGAN voice whose folder has no config.json")
+      ->check(CLI::PositiveNumber);
   app.add_flag("--force", options->force, "replace a dataset of that name");
   app.add_flag("--json", options->json, "print JSON");
   return [options, &global] {

@@ -8,10 +8,14 @@
 #include <functional>
 
 #include "models/rvc/discriminator.h"
+#include "models/rvc/experiment_config.h"
+#include "models/rvc/synthesizer.h"
+#include "models/rvc/voice_file.h"
 #include "models/rvc/voice_model.h"
 #include "models/weights/pth_file.h"
 #include "tests/support/golden.h"
 #include "tests/support/refusal.h"
+#include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -156,6 +160,41 @@ TEST_F(TrainingFile, ADiscriminatorReadsBackToo) {
   EXPECT_TRUE(equal(again.moments, file.moments));
   EXPECT_EQ(again.optimizer.initial_lr, 2e-4);
   EXPECT_EQ(read_pth(folder_ / "D.pth").find("learning_rate")->number(), 2e-4);
+}
+
+TEST_F(TrainingFile, OfRefineGanTakesItsSampleRateFromTheConfigurationBesideIt) {
+  auto config = rvc_v2_32k();
+  config.hidden_channels = config.inter_channels = config.filter_channels = 8;
+  config.n_layers = config.posterior_layers = 1;
+  config.speaker_channels = 4;
+  config.upsample_initial_channels = 32;
+  config.vocoder = "refinegan";
+  Synthesizer network(config, {});
+  RvcTrainingFile file;
+  file.model.family = "rvc";
+  file.model.weights = network.state_dict();
+  file.model.config = to_canonical_json({config, "", "", {}});
+  file.model.epoch = 3;
+  for (const auto& [name, tensor] : file.model.weights) {
+    file.moments.add(name + "/exp_avg", at::full_like(tensor, 0.25));
+    file.moments.add(name + "/exp_avg_sq", at::full_like(tensor, 0.5));
+    file.moments.add(name + "/step", at::full({}, 7.0));
+  }
+  const auto path = folder_ / "G_7.pth";
+  write_rvc_generator(path, file, RvcTool::applio);
+  EXPECT_THAT(refusal_of(ErrorKind::checkpoint, [&] { (void)read_rvc_generator(path); }),
+              HasSubstr("do not tell 24 from 32 kHz"));
+  EXPECT_EQ(read_rvc_generator(path, 24000).model.sample_rate_hz, 24000);
+  write_file_atomically(folder_ / "config.json", to_experiment_json({.network = config}));
+  const auto again = read_rvc_generator(path);
+  EXPECT_EQ(again.model.sample_rate_hz, 32000);
+  EXPECT_EQ(again.model.epoch, 3);
+  EXPECT_TRUE(equal(again.model.weights, file.model.weights));
+  EXPECT_TRUE(equal(again.moments, file.moments));
+  EXPECT_EQ(read_rvc_voice(path).sample_rate_hz, 32000);
+  write_file_atomically(folder_ / "config.json", "{}");
+  EXPECT_THAT(refusal_of(ErrorKind::checkpoint, [&] { (void)read_rvc_voice(path); }),
+              HasSubstr("it has no section 'train'"));
 }
 
 TEST_F(TrainingFile, NamesOfNewerTorchAndStepsOfOlderTorchAreUnderstood) {

@@ -74,11 +74,20 @@ TEST(TensorShapes, GiveTheConfigurationOfEveryCheckpointBack) {
 }
 
 TEST(TensorShapes, OfRefineGanDoNotTellTheRate) {
-  const auto config = narrow(rvc_v2_32k(), "refinegan");
-  EXPECT_EQ(melisma::testing::refusal_of(ErrorKind::checkpoint,
-                                         [&] { (void)rvc_config_of_shapes(rvc_tensor_shapes(config, {})); }),
-            "its decoder is RefineGAN's, whose tensors do not tell the sample rate; a voice model made from this "
-            "checkpoint says it");
+  for (const auto& row : kRvcConfigs) {
+    const auto config = narrow(row.make(), "refinegan");
+    EXPECT_EQ(rvc_config_of_shapes(rvc_tensor_shapes(config, {}), config.sample_rate_hz), config) << row.name;
+  }
+  const auto shapes = rvc_tensor_shapes(narrow(rvc_v2_32k(), "refinegan"), {});
+  const auto refusal = [](const StateDict& weights, std::int64_t rate) {
+    return melisma::testing::refusal_of(ErrorKind::checkpoint, [&] { (void)rvc_config_of_shapes(weights, rate); });
+  };
+  EXPECT_EQ(refusal(shapes, 0),
+            "its decoder is RefineGAN's, whose tensors do not tell 24 from 32 kHz, nor 40 from 48. Put the config.json "
+            "of its experiment beside it, or give --sample-rate to melisma import or extract");
+  EXPECT_EQ(refusal(shapes, 40000), "it hears spectra of 1024 samples; voices of 40000 Hz have 2048");
+  EXPECT_EQ(refusal(shapes, 22050), "no RVC configuration is at 22050 Hz with 4 upsampling stages");
+  EXPECT_EQ(refusal(rvc_tensor_shapes(rvc_v2_40k(), {}), 48000), "its decoder is one of 40000 Hz, not of 48000 Hz");
 }
 
 std::vector<TensorToWrite> tensors_of(const ModelFile& file) {
