@@ -1,12 +1,17 @@
 #include "infer/convert/output.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdio>
 
 #include "data/audio/audio_file.h"
 #include "data/audio/loudness.h"
 #include "data/effects/decibels.h"
 #include "infer/features/pitch.h"
+#include "tools/base/atomic_file.h"
+#include "tools/base/error.h"
+#include "tools/base/unnamed_file.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
@@ -65,47 +70,47 @@ class ConversionOutput::Dry {
   bool is_at_end_ = false;
 };
 
-// A first copy of the output, whose loudness is known when it is complete.
+// A first copy of the output, whose loudness is known when it is complete: samples in a file without a name, which is
+// gone however the program ends.
 class ConversionOutput::Loud {
  public:
   Loud(const Place& place)
-      : file_(fs::path(place.file) += ".first.wav"),
-        meter_(place.rate_hz, 1, {.true_peak = false, .maxima = false}),
-        writer_(std::in_place, file_, place.rate_hz, 1, audio_format_named("wav32f")) {}
-  ~Loud() {
-    std::error_code ignored;
-    fs::remove(file_, ignored);
-  }
-  Loud(const Loud&) = delete;
-  Loud& operator=(const Loud&) = delete;
+      : place_(place.file),
+        rate_hz_(place.rate_hz),
+        copy_(unnamed_file_beside(place.file)),
+        meter_(place.rate_hz, 1, {.true_peak = false, .maxima = false}) {}
 
   void write(const Waveform& block) {
     meter_.add(block);
-    writer_->write(block);
+    if (std::fwrite(block.samples.data(), sizeof(float), block.samples.size(), copy_.get()) != block.samples.size()) {
+      fail_to_write(place_, errno);
+    }
   }
 
   // Hands the copy on, as loud as the recording.
   LoudnessMatch match(const fs::path& recording, const TakeAudio& take) {
-    writer_->finish();
-    writer_.reset();
     LoudnessMatch match{.input_lufs = integrated_lufs(recording)};
     match.gain_db = match.input_lufs - meter_.integrated_lufs();
     match.is_measurable = std::isfinite(match.gain_db);
     if (!match.is_measurable) match.gain_db = 0;
     const auto factor = static_cast<float>(factor_of_db(match.gain_db));
-    auto reader = AudioReader::open(file_);
+    if (std::fflush(copy_.get()) != 0) fail_to_write(place_, errno);
+    std::rewind(copy_.get());
     while (true) {
-      auto block = reader.read(kBlockFrames);
-      if (block.samples.empty()) return match;
-      for (float& sample : block.samples) sample *= factor;
-      take(std::move(block));
+      std::vector<float> block(static_cast<std::size_t>(kBlockFrames));
+      block.resize(std::fread(block.data(), sizeof(float), block.size(), copy_.get()));
+      if (std::ferror(copy_.get()) != 0) fail(ErrorKind::device, "the copy of '{}' cannot be read", place_.string());
+      if (block.empty()) return match;
+      for (float& sample : block) sample *= factor;
+      take(mono(std::move(block), rate_hz_));
     }
   }
 
  private:
-  fs::path file_;
+  fs::path place_;
+  std::int64_t rate_hz_;
+  UnnamedFile copy_;
   LoudnessMeter meter_;
-  std::optional<AudioWriter> writer_;
 };
 
 ConversionOutput::ConversionOutput(const Place& place, const SourceAudio& source, const OutputOptions& options)

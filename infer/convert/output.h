@@ -31,7 +31,8 @@ struct LoudnessMatch {
 };
 
 // Takes samples at the voice's rate, writes exactly as many frames as the recording has, at the output's rate. A
-// stream, but for matching loudness, which writes a first copy beside the output (32-bit floats) and reads it again.
+// stream, but for matching loudness, which writes a first copy to the same disk (32-bit floats in a file without a
+// name) and reads it again.
 class ConversionOutput {
  public:
   struct Place {

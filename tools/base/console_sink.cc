@@ -65,11 +65,13 @@ std::string group_text(const Group& group) {
   return text;
 }
 
-// "12/27 files | 3.2 files/s | 12 s left | rms 0.1".
+// "12/27 files | 3.2 files/s | 12 s left | rms 0.1"; what is under way is not counted before it is done.
 std::string progress_text(const ProgressEvent& progress, const RateEstimator& rate) {
-  auto text = progress.total > 0 ? fmt::format("{}/{}", format_count(std::llround(progress.done)),
+  constexpr double kRounding = 1e-6;  // sums of fractions end a little short
+  const auto done = std::floor(progress.done + kRounding);
+  auto text = progress.total > 0 ? fmt::format("{}/{}", format_count(static_cast<std::int64_t>(done)),
                                                format_amount(std::round(progress.total), progress.unit))
-                                 : format_amount(std::round(progress.done), progress.unit);
+                                 : format_amount(done, progress.unit);
   if (const auto speed = rate.per_second()) text += " | " + format_rate(*speed, progress.unit);
   if (progress.total > 0) {
     if (const auto left = rate.seconds_left(progress.total)) text += fmt::format(" | {} left", format_seconds(*left));
@@ -78,11 +80,21 @@ std::string progress_text(const ProgressEvent& progress, const RateEstimator& ra
   return text;
 }
 
+std::string percent_text(const ProgressEvent& progress) {
+  return fmt::format("{:.0f} %", std::floor(100 * std::clamp(progress.done / progress.total, 0.0, 1.0)));
+}
+
+// A line of its own; of a single thing the count would say nothing to the end.
+std::string line_text(const ProgressEvent& progress, const RateEstimator& rate) {
+  const auto text = progress_text(progress, rate);
+  return fmt::format("{}: {}{}", progress.task, progress.total == 1 ? percent_text(progress) + " | " : "", text);
+}
+
 std::string bar_text(const ProgressEvent& progress, const RateEstimator& rate, std::size_t columns) {
   const auto after = progress_text(progress, rate);
   if (progress.total <= 0) return cut_to(fmt::format("{} {}", progress.task, after), columns);
   const double fraction = std::clamp(progress.done / progress.total, 0.0, 1.0);
-  const auto percent = fmt::format("{:3.0f} %", std::floor(fraction * 100));
+  const auto percent = fmt::format("{:>5}", percent_text(progress));
   const auto taken = columns_of(progress.task) + columns_of(after) + percent.size() + 6;
   const auto cells = std::min<std::size_t>(30, columns > taken ? columns - taken : 0);
   std::string bar;
@@ -175,7 +187,7 @@ struct ConsoleSink::State {
     } else if (is_done ? now - task_began >= kSecondsBetweenLines : now - last_shown >= kSecondsBetweenLines) {
       line(is_done ? fmt::format("{}: {} in {}", event.task, format_amount(std::round(event.done), event.unit),
                                  format_seconds(now - task_began))
-                   : fmt::format("{}: {}", event.task, progress_text(event, rate)));
+                   : line_text(event, rate));
       last_shown = now;
     }
     if (is_done) task.clear();

@@ -70,6 +70,24 @@ TEST(ConsoleSink, LeavesAValidationOfOneNumberToTheEngine) {
             "step 1 | epoch 1 | validation a 1 b nan");
 }
 
+TEST(ConsoleSink, AFileIsCountedWhenItIsDone) {
+  FakeConsole terminal(true);
+  terminal.progress(0, 1);
+  terminal.now += 1;
+  terminal.progress(0.7, 1);
+  EXPECT_THAT(terminal.last_line(), HasSubstr(" 70 % 0/1 file | "));
+  FakeConsole log(false);
+  log.progress(0, 1);
+  log.now += 31;
+  log.progress(0.56, 1);
+  EXPECT_THAT(log.screen, ::testing::StartsWith("preparing: 56 % | 0/1 file | "));
+  FakeConsole many(false);
+  many.progress(0, 3);
+  many.now += 31;
+  many.progress(1.9999999999, 3);  // two, but for rounding
+  EXPECT_THAT(many.screen, ::testing::StartsWith("preparing: 2/3 files | "));
+}
+
 TEST(ConsoleSink, DrawsABarOnATerminalAndTakesItAwayWhenDone) {
   FakeConsole console(true);
   console.progress(0, 40);
