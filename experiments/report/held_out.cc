@@ -5,6 +5,7 @@
 
 #include "experiments/report/html.h"
 #include "experiments/report/sections.h"
+#include "experiments/runs/held_out_caveat.h"
 
 namespace melisma {
 namespace {
@@ -109,6 +110,9 @@ std::string openings_note(const Json& evaluation) {
 
 std::string held_out_section(const RunRecord& record) {
   std::string html = "<h3>Held-out recordings</h3>";
+  if (const auto caveat = held_out_caveat(record.run.manifest()); !caveat.empty()) {
+    html += fmt::format(R"(<p class="caveat"><b>Not certainly unheard</b>: {}.</p>)", html_escaped(caveat));
+  }
   if (record.evaluations.empty()) {
     return html +
            fmt::format(R"(<p class="quiet">Not evaluated yet: <code>melisma evaluate {} --dataset &hellip;</code></p>)",

@@ -6,6 +6,7 @@
 
 #include "experiments/report/html.h"
 #include "experiments/report/sections.h"
+#include "experiments/runs/held_out_caveat.h"
 
 namespace melisma {
 namespace {
@@ -68,6 +69,9 @@ std::string sentence_of(const RunRecord& record) {
                           difference.value("relative_percent", 0.0), std::min(a, b), std::max(a, b),
                           html_escaped(difference.value("baseline", "")));
     }
+  }
+  if (const auto caveat = held_out_caveat(record.run.manifest()); !caveat.empty() && status.best_epoch > 0) {
+    text += " Of held-out scores: " + html_escaped(caveat) + ".";
   }
   return text + "</p>";
 }

@@ -45,7 +45,7 @@ std::string_view report_style() {
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,sans-serif}
 main,header,footer{max-width:68rem;margin:0 auto;padding:0 1.1rem}header{padding-top:2rem}h1{font-size:1.9rem;margin:0}
 h2{margin:2.6rem 0 .6rem;padding-top:1rem;border-top:1px solid var(--line);font-size:1.4rem}h3{margin:2rem 0 .5rem}h4{margin:1.4rem 0 .3rem}
-.quiet,.interval{color:var(--quiet);font-weight:normal}.state{font-size:.8rem;vertical-align:middle;border:1px solid var(--line);
+.caveat{border-left:.3rem solid var(--accent);padding:.2rem .8rem}.quiet,.interval{color:var(--quiet);font-weight:normal}.state{font-size:.8rem;vertical-align:middle;border:1px solid var(--line);
 border-radius:1rem;padding:.1rem .7rem;color:var(--quiet)}figure{margin:0}.chart{background:var(--panel);border-radius:.6rem;padding:.7rem;margin:.6rem 0}
 figcaption{font-weight:600}.chart svg{width:100%;height:auto;display:block;overflow:visible}.grid{stroke:var(--line);stroke-width:1}
 .axis{stroke:var(--quiet);stroke-width:1}.tick{fill:var(--quiet);font-size:12px}.mark{fill:var(--ink);font-size:12px;font-weight:600}

@@ -65,6 +65,32 @@ TEST_F(InspectCommand, CountsAModelByItsParts) {
   EXPECT_EQ(voice["config"]["sample_rate_hz"], 40000);
 }
 
+TEST_F(InspectCommand, SaysWhatTheOptimizerOfATrainingCheckpointRemembers) {
+  const auto files = testing::golden_folder("rvc/files");
+  if (!std::filesystem::exists(files)) GTEST_SKIP();
+  const auto g = (files / "G_train_applio.pth").string();
+  const auto generator = seen(g);
+  EXPECT_EQ(generator["epoch"], 7);
+  const auto& optimizer = generator["optimizer"];
+  EXPECT_EQ(optimizer["kind"], "Adam or AdamW");
+  EXPECT_EQ(optimizer["steps"], 1);
+  EXPECT_EQ(optimizer["learning_rate"], 1e-4);
+  EXPECT_EQ(optimizer["betas"], nlohmann::json({0.8, 0.99}));
+  EXPECT_EQ(optimizer["eps"], 1e-9);
+  EXPECT_EQ(optimizer["weight_decay"], 0.01);
+  EXPECT_EQ(optimizer["parameters"], generator["tensors"]);
+  EXPECT_EQ(optimizer["parameters_with_state"], generator["tensors"]);
+  EXPECT_EQ(optimizer["moments"], nlohmann::json({{"Float", 2 * generator["parameters"].get<std::int64_t>()}}));
+  EXPECT_THAT(run({"inspect", g}).out, HasSubstr("Adam or AdamW, 1 steps, learning rate 0.0001"));
+
+  const auto judge = seen((files / "D_train_applio_nostate.pth").string());
+  EXPECT_EQ(judge["family"], "rvc discriminator");
+  EXPECT_EQ(judge["optimizer"]["parameters"], judge["tensors"]);
+  EXPECT_EQ(judge["optimizer"]["parameters_with_state"], 0);
+  EXPECT_EQ(judge["optimizer"]["steps"], 0);
+  EXPECT_TRUE(seen(testing::tiny_voice().string())["optimizer"].is_null());
+}
+
 TEST_F(InspectCommand, ShowsTheHeldOutScoresOfARun) {
   const auto run = seen("tiny");
   ASSERT_EQ(run["training"]["held_out"].size(), 1U);

@@ -9,11 +9,11 @@
 
 #include "data/audio/audio_writer.h"
 #include "eval/suites/resynthesis.h"
+#include "experiments/runs/held_out_caveat.h"
 #include "models/rvc/voice_file.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
 #include "tools/actions/held_out.h"
-#include "tools/actions/run_manifest.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 
@@ -77,7 +77,7 @@ int evaluate(const EvaluateOptions& options) {
   const auto model = measured_voice(source, read_rvc_voice(source.file), dataset);
   const auto untrained = Voice::untrained(model.file, options.noise_seed);
   require_clips(dataset, split);
-  const auto caveat = source.run ? held_out_caveat(source.run->manifest(), dataset) : std::string();
+  const auto caveat = source.run ? held_out_caveat(source.run->manifest(), dataset.content_hash()) : std::string();
   if (!caveat.empty()) warn(*events, caveat);
   if (split == Split::test) dataset.record_test_opening({utc_now(), command_of(options), model.sha256});
 

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/sets/dataset.h"
+#include "experiments/runs/held_out_caveat.h"
 #include "models/rvc/experiment_config.h"
 #include "models/rvc/voice_file.h"
 #include "models/weights/pth_file.h"
@@ -15,7 +16,6 @@
 #include "tools/actions/dataset_source.h"
 #include "tools/actions/extract_experiment.h"
 #include "tools/actions/model_source.h"
-#include "tools/actions/run_manifest.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
@@ -208,7 +208,7 @@ SliceSource slice_source(const ExtractOptions& options, const TrainingPair& pair
          pair.name, path.string());
   }
   auto dataset = Dataset::open(path);
-  auto caveat = held_out_caveat(pair.manifest, dataset);
+  auto caveat = held_out_caveat(pair.manifest, dataset.content_hash());
   if (dataset.content_hash() != pair.manifest.value(Json::json_pointer("/dataset/content_hash"), std::string())) {
     caveat = "the run was trained on another dataset than its held-out recordings are from: it may have heard them";
     warn(events, fmt::format("'{}' is not the dataset that '{}' was trained on, or has changed since", path.string(),

@@ -70,6 +70,25 @@ void print_training(const Json& t) {
   if (const auto line = curve_line(t["held_out"], metric); !line.empty()) print_value("  held-out, by epoch", line);
 }
 
+// What a training goes on from.
+void print_optimizer(const Json& o) {
+  if (o.is_null()) return;
+  if (o.contains("problem")) return print_value("optimizer", "not understood: " + o["problem"].get<std::string>());
+  print_value("optimizer",
+              fmt::format("{}, {} steps, learning rate {:g}{}", o["kind"].get<std::string>(), o["steps"].dump(),
+                          o["learning_rate"].get<double>(),
+                          o["initial_learning_rate"].is_null()
+                              ? ""
+                              : fmt::format(" of {:g} at first", o["initial_learning_rate"].get<double>())));
+  print_value("  settings", fmt::format("betas {}, eps {:g}, weight decay {:g}",
+                                        fmt::join(o["betas"].get<std::vector<double>>(), " "), o["eps"].get<double>(),
+                                        o["weight_decay"].get<double>()));
+  std::string types;
+  for (const auto& [type, count] : o["moments"].items()) types += fmt::format(", {} {}", count.dump(), type);
+  print_value("  moments", fmt::format("of {} of {} parameters{}", o["parameters_with_state"].dump(),
+                                       o["parameters"].dump(), types));
+}
+
 // What a fused voice is made of.
 void print_parents(const Json& provenance) {
   if (!provenance.is_object() || !provenance.contains("fused_from")) return;
@@ -86,7 +105,7 @@ void print_parents(const Json& provenance) {
 void print_model(const Json& m) {
   print_value("model", m["label"]);
   print_value("family, layout", fmt::format("{}, {}", m["family"].get<std::string>(), m["layout"].get<std::string>()));
-  print_value("rate", m["sample_rate_hz"].dump() + " Hz");
+  if (m["sample_rate_hz"] > 0) print_value("rate", m["sample_rate_hz"].dump() + " Hz");
   const auto known = [&](const char* key) { return m[key] >= 0 ? m[key].dump() : std::string("unknown"); };
   print_value("epoch, step", known("epoch") + ", " + known("step"));
   std::string types;
@@ -98,6 +117,7 @@ void print_model(const Json& m) {
     print_value("  " + part["name"].get<std::string>(),
                 fmt::format("{:>10} parameters, norm {:.4g}", part["parameters"].dump(), part["norm"].get<double>()));
   }
+  print_optimizer(m["optimizer"]);
   print_training(m["training"]);
   print_parents(m["provenance"]);
   for (const auto* key : {"contents", "info"}) {

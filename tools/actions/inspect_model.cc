@@ -1,11 +1,16 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "models/retrieval/feature_index.h"
 #include "models/rvc/voice_file.h"
+#include "models/weights/pth_file.h"
+#include "models/weights/pth_model.h"
+#include "models/weights/torch_adam.h"
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/model_source.h"
 #include "tools/base/error.h"
@@ -61,6 +66,37 @@ Json facts_of(const StateDict& weights) {
   return {{"tensors", weights.size()}, {"parameters", total}, {"parts", rows}};
 }
 
+// What the optimizer of a training checkpoint (.pth) remembers; null for files without one.
+Json optimizer_of(const PickleValue* optimizer) {
+  if (optimizer == nullptr || optimizer->is_none()) return nullptr;
+  TorchAdam adam;
+  try {
+    adam = torch_adam_of(*optimizer);
+  } catch (const Error& error) {
+    return {{"kind", "unknown"}, {"problem", error.message()}};
+  }
+  const auto& settings = adam.settings;
+  double steps = 0;
+  std::int64_t with_state = 0;
+  std::map<std::string, std::int64_t> types;
+  for (const auto& moments : adam.parameters) {
+    if (!moments) continue;
+    ++with_state;
+    steps = std::max(steps, moments->step);
+    types[c10::toString(moments->exp_avg.scalar_type())] += 2 * moments->exp_avg.numel();
+  }
+  return {{"kind", "Adam or AdamW"},  // their states look alike
+          {"steps", static_cast<std::int64_t>(steps)},
+          {"learning_rate", settings.lr},
+          {"initial_learning_rate", settings.initial_lr ? Json(*settings.initial_lr) : Json(nullptr)},
+          {"betas", {settings.beta1, settings.beta2}},
+          {"eps", settings.eps},
+          {"weight_decay", settings.weight_decay},
+          {"parameters", adam.parameters.size()},
+          {"parameters_with_state", with_state},
+          {"moments", types}};
+}
+
 // Held-out scores of a run, epoch by epoch.
 Json curve_of(const Run& run) {
   const auto status = run.status();
@@ -94,13 +130,22 @@ Json training_of(const ModelSource& source, const Json& provenance, const std::f
 Json inspected_model(const InspectOptions& options) {
   const c10::NoGradGuard no_grad;
   const auto source = find_model(options.workspace, options.subject, options.epoch);
-  const auto stored = read_model(source.file);
-  const auto model = as_rvc_voice(stored, rate_beside(source.file, stored));
+  Json optimizer;
+  ModelFile stored;
+  if (looks_like_pth(source.file)) {
+    const auto root = read_pth(source.file);
+    stored = with_context(fmt::format("reading '{}'", source.file.string()), [&] { return model_from_pth(root); });
+    optimizer = optimizer_of(root.find("optimizer"));
+  } else {
+    stored = read_model(source.file);
+  }
+  const bool is_discriminator = stored.weights.contains("discriminators.0.convs.0.bias");
+  const auto model = is_discriminator ? stored : as_rvc_voice(stored, rate_beside(source.file, stored));
   Json result{{"what", "model"},
               {"path", source.file.string()},
               {"label", source.label},
               {"bytes", std::filesystem::file_size(source.file)},
-              {"family", model.family},
+              {"family", is_discriminator ? "rvc discriminator" : model.family},
               {"layout", model.layout},
               {"sample_rate_hz", model.sample_rate_hz},
               {"quantization", stored.quantization},
@@ -113,6 +158,7 @@ Json inspected_model(const InspectOptions& options) {
   result["info"] = parsed(model.info);
   result["metrics"] = parsed(model.metrics);
   result["provenance"] = parsed(model.provenance);
+  result["optimizer"] = optimizer;
   result["training"] = training_of(source, result["provenance"], options.workspace);
   return result;
 }

@@ -5,7 +5,6 @@
 #include "tools/base/clock.h"
 #include "tools/base/hash.h"
 #include "tools/config/config.h"
-#include "train/import/experiment_folder.h"
 
 namespace melisma {
 namespace {
@@ -49,12 +48,6 @@ std::string run_signature(const RecipeRow& row, Recipe& recipe, const Dataset& d
   const auto defaults = row.make();
   const auto settings = signature_of(defaults->schema(), recipe.schema());
   return content_hash(settings + dataset.content_hash() + weights_sha256).substr(0, 8);
-}
-
-std::string held_out_caveat(const nlohmann::ordered_json& manifest, const Dataset& dataset) {
-  const auto hash = manifest.value(nlohmann::ordered_json::json_pointer("/dataset/content_hash"), std::string());
-  if (!manifest.contains("imported") || hash != dataset.content_hash()) return {};
-  return manifest["imported"].value("held_out_caveat", std::string(kAllWereHeard));
 }
 
 }  // namespace melisma

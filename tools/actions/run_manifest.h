@@ -21,7 +21,4 @@ struct RunOrigin {
 [[nodiscard]] std::string run_signature(const RecipeRow& row, Recipe& recipe, const Dataset& dataset,
                                         const std::string& weights_sha256);
 
-// Why held-out scores of a run on this dataset are none of unheard recordings; empty if nothing is known against them.
-[[nodiscard]] std::string held_out_caveat(const nlohmann::ordered_json& manifest, const Dataset& dataset);
-
 }  // namespace melisma

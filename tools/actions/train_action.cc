@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "experiments/runs/held_out_caveat.h"
 #include "experiments/runs/run.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
@@ -56,7 +57,9 @@ Session start_run(const TrainOptions& options, const RecipeRow& row) {
   std::string weights;
   if (!options.from.empty()) {
     weights = sha256_of_file(options.from);
-    manifest["from"] = {{"path", fs::absolute(options.from).string()}, {"sha256", weights}};
+    manifest["from"] = {{"path", fs::absolute(options.from).string()},
+                        {"sha256", weights},
+                        {"held_out_caveat", caveat_of_base(options.from, session.dataset->content_hash())}};
   }
   check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
   session.run = Run::create(options.workspace, options.name.empty() ? path.stem().string() : options.name,
@@ -144,8 +147,10 @@ void say_outcome(EventSink& events, const Session& session, const TrainingOutcom
     say(events, fmt::format("best epoch {}: {} {:.5g}, in '{}'", outcome.best->epoch, metric, outcome.best->score,
                             outcome.best_checkpoint->folder.string()));
   }
-  say(events, fmt::format("next: melisma evaluate {} --dataset '{}'   (numbers on recordings it never heard)", id,
-                          session.dataset->path().string()));
+  const bool is_unheard = held_out_caveat(session.run->manifest()).empty();
+  say(events,
+      fmt::format("next: melisma evaluate {} --dataset '{}'   (numbers on {})", id, session.dataset->path().string(),
+                  is_unheard ? "recordings it never heard" : "recordings held out here"));
   say(events, fmt::format("      melisma convert {} INPUT -o OUT.wav    (hear it)", id));
   say(events, fmt::format("      melisma extract {} --epoch best        (the voice as a file)", id));
 }

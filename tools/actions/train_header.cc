@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "experiments/runs/held_out_caveat.h"
 #include "tools/actions/compute_facts.h"
-#include "tools/actions/run_manifest.h"
 #include "tools/base/format.h"
 
 namespace melisma {
@@ -65,7 +65,7 @@ void say_header(EventSink& events, const TrainingHeader& header) {
                   plan.checkpoints.keep_last, plan.checkpoints.keep_best,
                   plan.checkpoints.keep_every.is_off() ? "" : ", and one every " + plan.checkpoints.keep_every.text()));
   lines.emplace_back("computing", compute_facts().line());
-  if (auto caveat = held_out_caveat(header.run.manifest(), header.dataset); !caveat.empty()) {
+  if (auto caveat = held_out_caveat(header.run.manifest(), header.dataset.content_hash()); !caveat.empty()) {
     lines.emplace_back("held out", std::move(caveat));
   }
   if (header.is_continued) {

@@ -77,9 +77,9 @@ Json evaluation_json() {
 }
 
 // A run of eight epochs that got worse after the sixth.
-Run make_run(const fs::path& workspace, const std::string& name) {
+Run make_run(const fs::path& workspace, const std::string& name, const Json& from = nullptr) {
   auto run = Run::create(workspace, name, "0123abcd", "[model]\npreset = \"v2-40k\"\n",
-                         {{"commit", "abc<1>"}, {"seeds", {{"run", 7}}}});
+                         {{"commit", "abc<1>"}, {"seeds", {{"run", 7}}}, {"from", from}});
   {
     MetricsFileSink log(run.metrics());
     for (int step = 1; step <= 80; ++step) {
@@ -140,6 +140,17 @@ TEST(Report, HoldsCurvesNumbersSoundsExportsAndProvenance) {
   for (const char* text : {"http://", "https://", "<script", "abc<1>"}) {
     EXPECT_EQ(page.find(text), std::string::npos) << text;
   }
+}
+
+TEST(Report, SaysWhereSomebodyMayHaveHeardTheHeldOutRecordings) {
+  const testing::TemporaryFolder folder;
+  make_run(folder.path(), "fresh");
+  make_run(folder.path(), "tuned", {{"path", "bases/f0G40k.pth"}});
+  const std::string caveat = "this run began with &#39;f0G40k.pth&#39;: whoever trained those weights may have heard";
+  const auto page = report_html({.workspace = folder.path(), .runs = {"tuned"}});
+  EXPECT_NE(page.find("Of held-out scores: " + caveat), std::string::npos);
+  EXPECT_NE(page.find("<b>Not certainly unheard</b>: " + caveat), std::string::npos);
+  EXPECT_EQ(report_html({.workspace = folder.path(), .runs = {"fresh"}}).find("may have heard"), std::string::npos);
 }
 
 TEST(Report, ShowsRunsSideBySide) {
