@@ -25,6 +25,27 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<std::string_view, 7> kTrainingSettings{"n_fft",    "window",         "n_mels",          "mel_fmin",
                                                             "mel_fmax", "segment_frames", "posterior_layers"};
 
+constexpr VoicePart kPosterior{"posterior", "enc_q.", "posterior encoder: only trains"};
+
+// Posterior encoders that can be merged: every voice has one, all for the same spectra and of the same depth.
+void check_posteriors(std::span<const NamedVoice> voices) {
+  const auto first = rvc_voice_config(voices.front().file).network;
+  for (const auto& [name, file] : voices) {
+    if (!file.weights.contains("enc_q.pre.weight")) {
+      fail(ErrorKind::checkpoint,
+           "'{}' is an extracted voice without the posterior encoder (enc_q), so nothing to train from can be made of "
+           "it; take runs, checkpoints or G files",
+           name);
+    }
+    const auto other = rvc_voice_config(file).network;
+    if (other.n_fft != first.n_fft || other.posterior_layers != first.posterior_layers) {
+      fail(ErrorKind::checkpoint,
+           "the posterior encoders of '{}' and '{}' differ: spectra of {} and {} samples, {} and {} layers",
+           voices.front().name, name, first.n_fft, other.n_fft, first.posterior_layers, other.posterior_layers);
+    }
+  }
+}
+
 bool has_weight_norm(const ModelFile& voice) {
   return std::any_of(voice.weights.begin(), voice.weights.end(),
                      [](const auto& item) { return item.first.ends_with(".weight_v"); });
@@ -180,22 +201,26 @@ FusedVoice fuse_voices(std::span<const NamedVoice> voices, const FusionRecipe& r
   std::vector<PartMerge> merges;
   for (const auto& part : kVoiceParts) merges.emplace_back(voices, recipe, part);  // wrong weights end here
   check_alike(voices, recipe.is_effective);
+  if (recipe.keep_posterior) check_posteriors(voices);
   FusedVoice fused;
   StateDict merged;
   for (std::size_t i = 0; i < kVoiceParts.size(); ++i) {
     merges[i].run(merged, fused.fallbacks);
     fused.weights[std::string(kVoiceParts[i].name)] = merges[i].weights();
   }
+  if (recipe.keep_posterior) PartMerge(voices, recipe, kPosterior).run(merged, fused.fallbacks);
   const auto& first = voices.front();
   fused.file.family = first.file.family;
   fused.file.sample_rate_hz = first.file.sample_rate_hz;
   fused.file.config = joined_config(voices);
-  const SynthesizerForm form{.posterior = false, .weight_norm = has_weight_norm(first.file)};
+  const SynthesizerForm form{.posterior = recipe.keep_posterior, .weight_norm = has_weight_norm(first.file)};
   const auto expected = rvc_tensor_shapes(rvc_voice_config(first.file).network, form);
   if (!form.weight_norm) merged = fold_weight_norm(merged);
   merged = unfold_weight_norm(merged, expected);
   for (const auto& [name, tensor] : first.file.weights) {  // in the first voice's order
-    if (part_of_tensor(name) != nullptr) fused.file.weights.add(name, merged.at(name));
+    const bool is_kept =
+        part_of_tensor(name) != nullptr || (recipe.keep_posterior && name.starts_with(kPosterior.prefix));
+    if (is_kept) fused.file.weights.add(name, merged.at(name));
   }
   return fused;
 }

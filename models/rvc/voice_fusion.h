@@ -48,17 +48,19 @@ struct FusionRecipe {
   // True: weight norm is folded, g v / |v| is merged and taken apart again with v the weight and g its norm. False: g
   // and v are merged each for itself in float32, as the RVC tools do, which is another voice.
   bool is_effective = true;
+  // The posterior encoder, too, with `weights`, so that training can start from the result.
+  bool keep_posterior = false;
 };
 
 struct FusedVoice {
-  ModelFile file;  // float32, with weight norm if the first voice has it; no posterior encoder
+  ModelFile file;  // float32, with weight norm if the first voice has it; no posterior encoder unless it was asked for
   std::map<std::string, std::vector<double>> weights;  // of each part, as they were used
   std::vector<std::string> fallbacks;  // tensors for which the method is not defined: their weighted sum is taken
 };
 
 // The configuration is the first voice's; speakers with different names are called by all of them. A part with all its
-// weight on one voice is that voice's, bit for bit. Error(checkpoint) naming all that differs, Error(usage) for
-// weights.
+// weight on one voice is that voice's, bit for bit. Error(checkpoint) naming all that differs, or the first voice
+// without a posterior encoder where it is to be kept; Error(usage) for weights.
 [[nodiscard]] FusedVoice fuse_voices(std::span<const NamedVoice> voices, const FusionRecipe& recipe);
 
 }  // namespace melisma

@@ -169,7 +169,7 @@ std::string load_pretrained(Synthesizer& network, const ModelFile& file, const s
   if (!has_part(file.weights, "enc_q.")) {
     fail(ErrorKind::checkpoint,
          "'{}' is an extracted voice without the posterior encoder (enc_q): training needs the weights of a whole "
-         "generator, such as a run's checkpoint or a pretrained G file",
+         "generator, such as a run's checkpoint, a pretrained G file, or a voice fused of these with --for-training",
          source);
   }
   auto found = unfold_weight_norm(file.weights, expected);

@@ -57,6 +57,30 @@ TEST_F(FuseCommand, AllWeightOnOneVoiceIsThatVoiceBitForBit) {
   expect_equal_tensors(folder_ / "second.safetensors", b());
 }
 
+TEST_F(FuseCommand, ATrainingStartsFromAFusedVoice) {
+  const auto dataset = (testing::tiny_workspace() / "datasets/two.h5").string();
+  const auto checkpoint = testing::tiny_checkpoint().string();
+  write_file_atomically(folder_ / "tiny.toml", testing::kTinyVoice);
+  const auto train_from = [&](const std::string& base) {
+    return testing::run_program(folder_.path(), {"train", "rvc", "--dataset", dataset, "--config", "tiny.toml",
+                                                 "--name", "next", "--epochs", "1", "--from", base});
+  };
+  (void)fused({checkpoint, "tiny", "--weights", "0.3,0.7", "--for-training", "-o", "whole.safetensors"});
+  const auto trained = train_from("whole.safetensors");
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_THAT(trained.err, ::testing::ContainsRegex("starts from +whole.safetensors"));
+  EXPECT_THAT(trained.err, HasSubstr("whoever trained those weights may have heard the held-out recordings"));
+
+  (void)fused({checkpoint, "tiny", "-o", "plain.safetensors"});
+  EXPECT_THAT(train_from("plain.safetensors").err,
+              HasSubstr("a pretrained G file, or a voice fused of these with --for-training"));
+  expect_refusal({a(), b(), "--for-training", "-o", "x.pth"}, 2,
+                 "usage: training starts from whole weights in fp32; with --for-training name a .safetensors file and "
+                 "leave --dtype out");
+  EXPECT_THAT(run({"fuse", a(), b(), "--for-training", "-o", "x.safetensors"}).err,
+              HasSubstr("is an extracted voice without the posterior encoder (enc_q)"));
+}
+
 TEST_F(FuseCommand, AVoiceWithItselfIsThatVoice) {
   (void)fused({a(), a(), "--on", "raw", "-o", "same.safetensors"});
   expect_equal_tensors(folder_ / "same.safetensors", a());

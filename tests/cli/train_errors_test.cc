@@ -73,7 +73,8 @@ TEST_F(TrainErrors, WeightsOfAnotherArchitecture) {
   ASSERT_EQ(run_program(folder(), {"extract", "base", "-o", "voice.safetensors"}).exit_code, 0);
   expect_start_refused("voice.safetensors",
                        "'voice.safetensors' is an extracted voice without the posterior encoder (enc_q): training "
-                       "needs the weights of a whole generator, such as a run's checkpoint or a pretrained G file");
+                       "needs the weights of a whole generator, such as a run's checkpoint, a pretrained G file, or a "
+                       "voice fused of these with --for-training");
 }
 
 TEST_F(TrainErrors, WeightsOfAnotherRate) {

@@ -61,7 +61,8 @@ FusionRecipe recipe_of(const FuseOptions& options) {
                       .is_normalised = !options.as_given,
                       .density = options.density,
                       .is_effective = find_row(kWeightKinds, options.on, "kind of weights", ErrorKind::usage).name ==
-                                      kWeightKinds[0].name};
+                                      kWeightKinds[0].name,
+                      .keep_posterior = options.for_training};
   for (const auto& text : options.parts) {
     const auto equals = text.find('=');
     if (equals == std::string::npos) (void)numbers_of("", text);
@@ -85,6 +86,11 @@ void check_fuse_options(const FuseOptions& options) {
   (void)find_row(kExtractTypes, options.dtype, "dtype", ErrorKind::usage);
   if (is_pth(options) && options.dtype == "int8") {
     fail(ErrorKind::usage, "Applio and RVC-WebUI read no int8 weights; use --dtype fp16, or a .safetensors file");
+  }
+  if (options.for_training && (is_pth(options) || options.dtype != "fp32")) {
+    fail(ErrorKind::usage,
+         "training starts from whole weights in fp32; with --for-training name a .safetensors file and "
+         "leave --dtype out");
   }
   require_writable(options.output);
 }
@@ -155,6 +161,7 @@ void write_fused(const FuseOptions& options, ModelFile voice) {
               rvc_tool_voice(voice, std::move(exported.tensors), options.output.stem().string(), utc_now()));
     return;
   }
+  if (options.for_training) return write_safetensors_model(options.output, voice);
   auto exported = export_voice(voice, {.type = options.dtype});
   voice.quantization = options.dtype == "int8" ? "int8" : "none";
   write_safetensors_model(options.output, voice, std::move(exported.tensors), {{"dtype", options.dtype}});

@@ -20,6 +20,7 @@ struct FuseOptions {
   std::uint64_t seed = 0;            // of the choice among the indexes' vectors and of their clustering
   std::string dtype = "fp32";        // row of kExtractTypes
   std::filesystem::path output;      // .safetensors or .pth; the index goes beside it with the ending .index
+  bool for_training = false;         // keep the posterior encoder, as `train --from` needs it
   bool json = false;
 };
 

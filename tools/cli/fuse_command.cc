@@ -33,6 +33,9 @@ std::function<int()> define_fuse(CLI::App& app, const GlobalOptions& global) {
       ->allow_extra_args(false);
   app.add_option("--seed", options->seed, "seed of the choice among the indexes' vectors");
   app.add_option("--dtype", options->dtype, "fp32, fp16, bf16 or int8")->capture_default_str();
+  app.add_flag(
+      "--for-training", options->for_training,
+      "keep the posterior encoder, so that train --from can start from the result; of runs, checkpoints, G files");
   app.add_flag("--json", options->json, "print JSON");
   return [options, &global] {
     options->workspace = global.workspace;

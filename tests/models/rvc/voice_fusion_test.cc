@@ -56,6 +56,24 @@ TEST(VoiceFusion, AllWeightOnOneVoiceIsThatVoiceToTheBit) {
   EXPECT_TRUE(is_voice_of(fuse_voices(voices, {.method = "add-difference", .weights = {0}}), voices[0].file));
 }
 
+TEST(VoiceFusion, KeepsThePosteriorEncoderForTraining) {
+  const auto voices = two_voices();
+  const auto fused = fuse_voices(voices, {.weights = {0.25, 0.75}, .keep_posterior = true});
+  ASSERT_EQ(fused.file.weights.size(), voices[0].file.weights.size());
+  for (const auto& name : folded_names(voices[0].file.weights)) {
+    const auto a = folded_weight(voices[0].file.weights, name), b = folded_weight(voices[1].file.weights, name);
+    const auto expected = 0.25 * a + 0.75 * b;
+    EXPECT_LT((folded_weight(fused.file.weights, name) - expected).abs().max().item<double>(), 1e-5) << name;
+  }
+  Synthesizer network(narrow_voice(), {});
+  EXPECT_EQ(load_pretrained(network, fused.file, "fused.safetensors", {}), "");
+  const Voices extracted{{"a.pth", narrow_model(1)}, {"b.pth", narrow_model(2, {.posterior = false})}};
+  EXPECT_THAT(
+      testing::refusal_of(ErrorKind::checkpoint, [&] { (void)fuse_voices(extracted, {.keep_posterior = true}); }),
+      HasSubstr("'b.pth' is an extracted voice without the posterior encoder (enc_q)"));
+  EXPECT_EQ(fuse_voices(extracted, {}).file.weights.contains("enc_q.pre.weight"), false);
+}
+
 TEST(VoiceFusion, AVoiceWithItselfIsThatVoiceWhateverTheWay) {
   const Voices same{{"a.pth", narrow_model(1)}, {"a.pth", narrow_model(1)}};
   EXPECT_TRUE(is_voice_of(fuse_voices(same, {.is_effective = false}), same[0].file));
