@@ -148,7 +148,7 @@ TEST_F(ConvertCommand, NineMinutesTakeLittleMoreMemoryThanOne) {
     std::vector<float> samples;
     for (int k = 0; k < 60 * minutes; ++k) samples.insert(samples.end(), second.begin(), second.end());
     write("in.wav", std::move(samples));
-    return convert({"in.wav", "-o", "out.wav"});
+    return ProgramRun(folder_.path(), words({"in.wav", "-o", "out.wav"})).finish();
   };
   const auto one = convert_minutes(1);
   ASSERT_EQ(one.exit_code, 0) << one.err;

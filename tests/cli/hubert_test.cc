@@ -7,10 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "data/audio/audio_file.h"
-#include "data/audio/audio_writer.h"
 #include "data/sets/dataset.h"
-#include "tests/cli/program_run.h"
-#include "tests/data/sets/pseudo_speech.h"
+#include "tests/cli/tiny_voice.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/hash.h"
 
@@ -25,38 +23,6 @@ using testing::ProgramResult;
 using testing::TemporaryFolder;
 using Words = std::vector<std::string>;
 
-constexpr const char* kTinyHubertVoice = R"(preset = "v2-40k"
-[model]
-inter_channels = 16
-hidden_channels = 16
-filter_channels = 32
-n_layers = 1
-posterior_layers = 2
-speaker_channels = 8
-speakers = 4
-segment_frames = 12
-upsample_initial_channels = 32
-resblock_kernels = [3]
-[discriminator]
-version = "v1"
-scale_divisor = 16
-period_divisor = 32
-[content]
-method = "hubert"
-[content.hubert]
-output = "layer"
-layer = 4
-[pitch]
-method = "yin"
-[data]
-max_frames = 100
-[trainer]
-epochs = 1
-[validation]
-clips = 1
-samples = 0
-)";
-
 // One workspace: recordings, the encoder in a folder as Hugging Face lays it out, a dataset and a voice.
 class HubertCommands : public ::testing::Test {
  protected:
@@ -69,15 +35,17 @@ class HubertCommands : public ::testing::Test {
     fs::copy_file(fixture, *shared_ / "encoder/model.safetensors");
     const auto numbers = GoldenFile::load(golden_folder("rvc") / "hubert_tiny.safetensors");
     write_file_atomically(*shared_ / "encoder/config.json", numbers.metadata.at("config"));
-    for (std::uint32_t i = 0; i < 6; ++i) {
-      const auto path = *shared_ / ("in/mara/" + std::to_string(i) + ".wav");
-      fs::create_directories(path.parent_path());
-      write_audio(path, Waveform{testing::pseudo_speech(i, 2.0, 16000), 1, 16000});
-    }
-    write_file_atomically(*shared_ / "tiny.toml", kTinyHubertVoice);
+    testing::write_recordings(*shared_ / "in", "mara", 6);
+    write_file_atomically(*shared_ / "tiny.toml", testing::tiny_voice_with({}, R"([content]
+method = "hubert"
+[content.hubert]
+output = "layer"
+layer = 4
+)"));
     const auto made = run(prepare_words());
     ASSERT_EQ(made.exit_code, 0) << made.err;
-    const auto trained = run({"train", "rvc", "--dataset", "mara", "--config", "tiny.toml", "--name", "voice"});
+    const auto trained =
+        run({"train", "rvc", "--dataset", "mara", "--config", "tiny.toml", "--name", "voice", "--epochs", "1"});
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
   }
   static void TearDownTestSuite() {

@@ -21,25 +21,10 @@ using ::testing::Not;
 using testing::ProgramResult;
 using Words = std::vector<std::string>;
 
-// Sizes of Applio's 40 kHz voices, widths of a toy.
-constexpr const char* kToyOfApplio = R"(preset = "v2-40k"
-[model]
-inter_channels = 8
-hidden_channels = 8
-filter_channels = 8
-n_heads = 1
-n_layers = 1
-posterior_layers = 1
-speaker_channels = 8
-speakers = 2
-segment_frames = 12
-upsample_initial_channels = 16
-resblock_kernels = [3]
-[discriminator]
-version = "v1"
-scale_divisor = 16
-period_divisor = 32
-[generator_optimizer]
+// The tiny voice on slices with features of a tool, trained as its config.json can say.
+std::string toy_of_applio() {
+  return testing::tiny_voice_with({{"method = \"yin\"", "method = \"imported\""}, {"max_frames = 100\n", ""}},
+                                  R"([generator_optimizer]
 lr = 2e-4
 lr_decay = 0.9
 [discriminator_optimizer]
@@ -47,14 +32,8 @@ lr = 2e-4
 lr_decay = 0.9
 [content]
 method = "hubert"
-[pitch]
-method = "imported"
-[data]
-batch_size = 4
-[validation]
-clips = 1
-samples = 0
-)";
+)");
+}
 
 // One workspace in which the voice "applio" was trained for two epochs on the slices of logs/voice, and its checkpoints
 // put beside them as Applio would.
@@ -64,7 +43,7 @@ class ImportCommand : public ::testing::Test {
     shared_ = std::make_unique<testing::TemporaryFolder>();
     testing::write_applio_experiment(experiment(), 8);
     ASSERT_EQ(run({"import", experiment(), "--name", "slices"}).exit_code, 0);
-    write_file_atomically(folder() / "toy.toml", kToyOfApplio);
+    write_file_atomically(folder() / "toy.toml", toy_of_applio());
     const auto trained =
         run({"train", "rvc", "--dataset", "slices", "--config", "toy.toml", "--name", "applio", "--epochs", "2"});
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
@@ -279,6 +258,19 @@ TEST_F(SlowExperimentExchange, NumPyReadsTheFeaturesOfAWrittenExperiment) {
     const auto command = "python3 " + (own_ / "read.py").string() + " " + place.string();
     EXPECT_EQ(std::system(command.c_str()), 0);
   }
+}
+
+TEST_F(ImportCommand, ABaseOfV1IsNoneForFeaturesOfV2) {
+  const testing::ToolFolders folders{own_ / "v1/0_gt_wavs", own_ / "v1/2b-f0nsf", own_ / "v1/3_feature256", 40000, 256};
+  for (std::uint32_t i = 0; i < 5; ++i) folders.write(std::to_string(i) + "_0", i, 1.2);
+  ASSERT_EQ(run({"import", (own_ / "v1").string(), "--name", "v1"}).exit_code, 0);
+  const auto base = run({"train", "rvc", "--dataset", "v1", "--config", "toy.toml", "--name", "v1", "--epochs", "1",
+                         "--set", "content.hubert.output=v1"});
+  ASSERT_EQ(base.exit_code, 0) << base.err;
+  const auto tuned = run({"train", "rvc", "--dataset", "slices", "--config", "toy.toml", "--name", "tuned", "--from",
+                          (checkpoint("v1") / "model.safetensors").string()});
+  EXPECT_EQ(tuned.exit_code, 3);
+  EXPECT_THAT(tuned.err, HasSubstr("does not fit the model: content_channels is 256 in the file but 768 in the model"));
 }
 
 TEST_F(ImportCommand, SaysWhatTheNumbersOfTheRunAreNot) {

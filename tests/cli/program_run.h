@@ -1,4 +1,4 @@
-// Runs the real program as a person would: melisma({"train", "rvc", ...}) gives its exit code and what it wrote.
+// Runs the program as a person would: run_program(folder, {"train", "rvc", ...}) gives its exit code and what it wrote.
 #pragma once
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -6,19 +6,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "tests/support/golden.h"
+#include "tools/cli/commands.h"
+#include "tools/cli/engine_library.h"
 
 namespace melisma::testing {
 
@@ -28,11 +33,54 @@ struct ProgramResult {
   std::int64_t peak_memory_bytes = 0;  // most that was resident at once
 };
 
+namespace program_run_detail {
+
+// Opens the engine in this process, so that forks of it have LibTorch at hand; false where that cannot be done.
+inline bool has_engine_open() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return false;
+#else
+  static const bool is_open = [] {
+    std::error_code none;
+    const char* binary = std::getenv("MELISMA_BINARY");
+    if (binary == nullptr || std::filesystem::canonical(binary, none).parent_path() !=
+                                 std::filesystem::canonical("/proc/self/exe", none).parent_path()) {
+      return false;  // another build's
+    }
+    try {
+      (void)engine(GlobalOptions{});
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }();
+  return is_open;
+#endif
+}
+
+inline bool has_one_thread() {
+  const std::filesystem::directory_iterator threads("/proc/self/task");
+  return std::distance(begin(threads), end(threads)) == 1;
+}
+
+// Whether a fork of this process does what the program would: not with a number of threads, which libraries ask once
+// when they are opened, and not where the program looks for its own file.
+inline bool may_fork(const std::vector<std::string>& arguments) {
+  const auto names = [&](std::string_view word) { return std::ranges::find(arguments, word) != arguments.end(); };
+  return !names("--threads") && !names("bench") && !names("engine") && has_one_thread() && has_engine_open();
+}
+
+}  // namespace program_run_detail
+
+// How the program is started: as a process of its own, or as a fork of the test, which runs the same code and saves the
+// third of a second in which LibTorch is opened. What is measured of a process wants a fresh one.
+enum class Start { fresh, forked };
+
 // A program under way; finish() waits for it. stdout and stderr go to files in `folder`. One that is not waited for is
 // killed.
 class ProgramRun {
  public:
-  ProgramRun(const std::filesystem::path& folder, const std::vector<std::string>& arguments)
+  ProgramRun(const std::filesystem::path& folder, const std::vector<std::string>& arguments, Start start = Start::fresh)
       : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
     const char* binary = std::getenv("MELISMA_BINARY");
     program_ = binary != nullptr ? binary : "./melisma";
@@ -41,11 +89,16 @@ class ProgramRun {
     words.push_back(nullptr);
     std::filesystem::remove(out_);  // of the last program
     std::filesystem::remove(err_);
+    std::fflush(nullptr);  // or a fork would write it, too
     child_ = ::fork();
     if (child_ != 0) return;
     ::dup2(::open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
     ::dup2(::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
-    if (::chdir(folder.c_str()) == 0) ::execv(program_.c_str(), const_cast<char* const*>(words.data()));
+    if (::chdir(folder.c_str()) != 0) ::_exit(127);
+    if (start == Start::forked) {
+      end_program(melisma::run_program(static_cast<int>(arguments.size()) + 1, const_cast<char**>(words.data())));
+    }
+    ::execv(program_.c_str(), const_cast<char* const*>(words.data()));
     ::_exit(127);
   }
   ~ProgramRun() {
@@ -97,7 +150,8 @@ class ProgramRun {
 };
 
 inline ProgramResult run_program(const std::filesystem::path& folder, const std::vector<std::string>& arguments) {
-  return ProgramRun(folder, arguments).finish();
+  const auto start = program_run_detail::may_fork(arguments) ? Start::forked : Start::fresh;
+  return ProgramRun(folder, arguments, start).finish();
 }
 
 }  // namespace melisma::testing

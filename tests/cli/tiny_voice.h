@@ -3,6 +3,8 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "data/audio/audio_writer.h"
 #include "tests/cli/program_run.h"
@@ -40,6 +42,18 @@ epochs = 2
 clips = 1
 samples = 0
 )";
+
+// The same with parts of it written otherwise, and more sections after it.
+inline std::string tiny_voice_with(const std::vector<std::pair<std::string, std::string>>& replacements,
+                                   const std::string& more) {
+  std::string settings = kTinyVoice;
+  for (const auto& [part, replacement] : replacements) {
+    const auto at = settings.find(part);
+    if (at == std::string::npos) throw std::runtime_error("the tiny voice does not say '" + part + "'");
+    settings.replace(at, part.size(), replacement);
+  }
+  return settings + more;
+}
 
 // Recordings of pseudo-speech, `n` files <folder>/<speaker>/<i>.wav of two seconds at 16 kHz.
 inline void write_recordings(const std::filesystem::path& folder, const std::string& speaker, std::uint32_t n,

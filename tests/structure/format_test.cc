@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/structure/rooms.h"
 #include "tests/support/golden.h"
 
 namespace melisma {
@@ -41,7 +42,7 @@ TEST(Format, EverySourceIsLaidOutAsAgreed) {
   const auto program = formatter();
   if (program.empty()) GTEST_SKIP() << "clang-format 14 is not installed";
   std::string files;
-  for (const auto* room : {"tools", "data", "models", "infer", "eval", "train", "experiments", "tests"}) {
+  for (const auto room : kRooms) {
     for (const auto& entry : fs::recursive_directory_iterator(testing::source_folder() / room)) {
       const auto extension = entry.path().extension();
       if (extension == ".h" || extension == ".cc") files += " '" + entry.path().string() + "'";

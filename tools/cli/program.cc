@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
+#include <iostream>
 #include <vector>
 
 #include "tools/base/error.h"
@@ -96,6 +98,16 @@ int run_program(int argc, char** argv) {
                error.what());
     return 70;
   }
+}
+
+void end_program(int exit_code) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  std::exit(exit_code);  // sanitizers report at the very end
+#else
+  std::cout.flush();
+  std::fflush(nullptr);
+  std::_Exit(exit_code);
+#endif
 }
 
 }  // namespace melisma

@@ -63,6 +63,12 @@ function(melisma_use_torch target)
   target_precompile_headers(${target} REUSE_FROM melisma_torch_pch)
 endfunction()
 
+# melisma_frees_mkl(<program>): it exports the one function that lets MKL take its fast path on AMD processors.
+function(melisma_frees_mkl target)
+  target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tools/cli/main/mkl_on_amd.cc)
+  target_link_options(${target} PRIVATE -Wl,--export-dynamic-symbol=mkl_serv_intel_cpu_true)
+endfunction()
+
 # melisma_test(<room>/<folder> [TORCH] [SHARDS n] [DEPS lib...])
 # Makes test_<folder> of tests/<room>/<folder>/*_test.cc and registers it with ctest in up to four parts by the suites'
 # names: Golden* (label golden), Slow* (slow), Gpu* (gpu), everything else (unit).

@@ -59,10 +59,10 @@ target_link_libraries(melisma_engine_library PRIVATE melisma_actions)
 melisma_use_torch(melisma_engine_library)
 set_target_properties(melisma_engine_library PROPERTIES OUTPUT_NAME melisma_engine)
 
-# melisma: the Torch-free program. It exports the one function that lets MKL take its fast path on AMD processors.
+# melisma: the Torch-free program.
 add_executable(melisma tools/cli/main/main.cc)
 target_link_libraries(melisma PRIVATE melisma_cli)
-target_link_options(melisma PRIVATE -Wl,--export-dynamic-symbol=mkl_serv_intel_cpu_true)
+melisma_frees_mkl(melisma)
 add_dependencies(melisma melisma_engine_library)
 target_compile_definitions(melisma_cli PRIVATE MELISMA_VERSION="${PROJECT_VERSION}")
 melisma_knows_its_commit(cli)
