@@ -46,6 +46,7 @@ HubertLayer::HubertLayer(const HubertConfig& config, at::ScalarType arithmetic)
 }
 
 void HubertLayer::fold(bool on) {
+  if (up_->weight.numel() == 0) fail(ErrorKind::internal, "a HuBERT layer's weights were given up");
   packed_.reset();
   if (!on) return;
   const c10::NoGradGuard no_grad;
@@ -57,6 +58,14 @@ void HubertLayer::fold(bool on) {
       .down = pack(down_->weight),
       .bias = at::cat({query_->bias, key_->bias, value_->bias}),
   });
+}
+
+void HubertLayer::keep_only_packed() {
+  if (!packed_) fail(ErrorKind::internal, "a HuBERT layer's weights are given up before fold(true)");
+  const c10::NoGradGuard no_grad;
+  for (const auto* part : {key_.get(), value_.get(), query_.get(), out_.get(), up_.get(), down_.get()}) {
+    part->weight.set_data(at::empty({0}, part->weight.options()));
+  }
 }
 
 // What the values of each clip become, weighted by its queries and keys: [rows, hidden].
@@ -120,6 +129,10 @@ void Hubert::initialise(at::Generator& generator) {
   const auto& v = weights.at("encoder.pos_conv_embed.conv.weight_v");
   weights.at("encoder.pos_conv_embed.conv.weight_g").copy_(at::linalg_vector_norm(v, 2, {0, 1}, /*keepdim=*/true));
   fold(false);
+}
+
+void Hubert::keep_only_packed() {
+  for (const auto& layer : layers_) layer->keep_only_packed();
 }
 
 std::int64_t Hubert::width(const HubertOutput& output) const {

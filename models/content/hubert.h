@@ -32,6 +32,7 @@ class HubertLayer final : public Module {
  public:
   HubertLayer(const HubertConfig& config, at::ScalarType arithmetic);
   void fold(bool on) override;
+  void keep_only_packed();
   // x [rows, hidden], the clips of `lengths` rows one after the other; a clip attends to itself alone.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
 
@@ -55,6 +56,9 @@ class Hubert final : public Module {
   // arithmetic: of the matrix products, kFloat or kBFloat16 (Error(device) where the CPU does not multiply it).
   explicit Hubert(const HubertConfig& config, at::ScalarType arithmetic = at::kFloat);
   void initialise(at::Generator& generator) override;
+  // After fold(true): gives up the layers' weights, which are kept in the order of the products as well, and take as
+  // much memory again. From then on the network can only be run; fold() and load() are Error(internal).
+  void keep_only_packed();
   [[nodiscard]] const HubertConfig& config() const { return config_; }
   // Columns of an output.
   [[nodiscard]] std::int64_t width(const HubertOutput& output) const;

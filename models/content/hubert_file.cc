@@ -236,15 +236,17 @@ HubertConfig hubert_config_of(const StateDict& weights, std::string_view config_
 }
 
 std::unique_ptr<Hubert> load_hubert(const fs::path& file, at::ScalarType arithmetic) {
-  const auto weights = with_hubert_names(read_model(file).weights);
+  auto weights = with_hubert_names(read_model(file).weights);
   return with_context(fmt::format("loading '{}'", file.string()), [&] {
     const auto beside = file.parent_path() / "config.json";
     const auto config = hubert_config_of(weights, fs::is_regular_file(beside) ? read_file(beside) : std::string());
     auto network = std::make_unique<Hubert>(config, arithmetic);
     network->load(weights);
     hubert_file_detail::check_finite(weights);
+    weights = {};
     network->set_requires_grad(false);
     network->fold(true);
+    network->keep_only_packed();
     return network;
   });
 }

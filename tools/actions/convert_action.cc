@@ -17,6 +17,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/memory.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
 #include "tools/config/config.h"
@@ -178,6 +179,7 @@ class Curves {
 
 int convert(const ConvertActionOptions& options) {
   install_stop_handlers();
+  return_large_blocks_at_once();
   options.pitch.check();
   const bool is_folder = is_folder_of_recordings(options.input);
   const auto extension = is_folder ? format_of_results(options.format, options.output, is_folder).extension : ".wav";

@@ -14,4 +14,10 @@ void release_free_memory() {
 #endif
 }
 
+void return_large_blocks_at_once() {
+#ifdef __GLIBC__
+  ::mallopt(M_MMAP_THRESHOLD, 2 << 20);
+#endif
+}
+
 }  // namespace melisma

@@ -7,4 +7,9 @@ namespace melisma {
 // temporaries are over, so that the next one's come instead of them and not on top. Takes milliseconds.
 void release_free_memory();
 
+// From now on large blocks (2 MiB and more) go back to the system as soon as they are freed. Work on tensors of many
+// sizes, one after the other, then peaks at what is alive rather than at the holes between; the kernel maps memory more
+// often for it. What was measured of a conversion: 29 % less at its peak, 4 % more CPU time.
+void return_large_blocks_at_once();
+
 }  // namespace melisma

@@ -84,6 +84,17 @@ TEST_F(HubertFiles, ConfigurationFollowsFromTheShapes) {
   EXPECT_TRUE(at::equal(features_of(*read), features_of(*network_)));
 }
 
+TEST_F(HubertFiles, ALoadedNetworkHoldsTheWeightsOfItsLayersOnce) {
+  const auto read = load_hubert(write("plain.safetensors", weights_));
+  EXPECT_EQ(read->state_dict().at("encoder.layers.0.feed_forward.output_dense.weight").numel(), 0);
+  try {
+    read->fold(true);
+    FAIL() << "weights that are gone were packed again";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::internal) << error.what();
+  }
+}
+
 TEST_F(HubertFiles, EverySpellingIsTheSameNetwork) {
   const auto expected = features_of(*network_);
   const auto parametrized = [](std::string name) {

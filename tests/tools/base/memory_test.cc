@@ -29,5 +29,17 @@ TEST(Memory, WhatWasFreedBelowSomethingInUseGoesBackToTheSystem) {
   EXPECT_EQ(last->back(), 'x');
 }
 
+TEST(Memory, LargeBlocksGoBackAtOnceWhenAsked) {
+  return_large_blocks_at_once();
+  { const std::vector<char> raises_what_counts_as_large(24 << 20, 'x'); }  // were it left to the allocator
+  std::vector<std::unique_ptr<std::vector<char>>> blocks;
+  for (int i = 0; i < 16; ++i) blocks.push_back(std::make_unique<std::vector<char>>(8 << 20, 'x'));
+  const auto last = std::make_unique<std::vector<char>>(8 << 20, 'x');
+  const auto before = resident();
+  blocks.clear();
+  EXPECT_LT(resident(), before - (100 << 20));
+  EXPECT_EQ(last->back(), 'x');
+}
+
 }  // namespace
 }  // namespace melisma
