@@ -6,6 +6,7 @@
 
 namespace melisma {
 
+[[nodiscard]] BenchmarkReport bench_conversion(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_features(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options);
@@ -21,6 +22,7 @@ inline constexpr std::array kBenchmarks{
     Benchmark{"pitch-networks", "RMVPE, CREPE and FCPE per core, against the same networks in Python",
               bench_pitch_networks},
     Benchmark{"features", "HuBERT content features against transformers' HubertModel", bench_features},
+    Benchmark{"conversion", "a song through a full-size voice, against the same steps in PyTorch", bench_conversion},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
     Benchmark{"separation", "BSS Eval of four stereo stems against museval's", bench_separation},
 };

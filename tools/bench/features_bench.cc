@@ -13,12 +13,12 @@
 #include "infer/features/content.h"
 #include "models/content/hubert.h"
 #include "models/layers/packed_matrix.h"
-#include "models/weights/safetensors.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"
+#include "tools/bench/random_models.h"
 #include "train/prepare/parallel.h"
 
 namespace melisma {
@@ -62,14 +62,6 @@ Clips make_clips(int rounds) {
     }
   }
   return clips;
-}
-
-// Random weights of HuBERT base as a file.
-void write_weights(const std::filesystem::path& path) {
-  Hubert network{HubertConfig{}};
-  auto generator = at::detail::createCPUGenerator(seed_of(0, "bench features weights", {}));
-  network.initialise(generator);
-  write_safetensors(path, network.state_dict(), {});
 }
 
 struct Cost {
@@ -116,7 +108,7 @@ class Comparison {
       : options_(options),
         repeats_(options.repeats > 0 ? options.repeats : 3),
         clips_(make_clips(options.quick ? kQuickRounds : kRounds)) {
-    write_weights(folder_ / "weights.safetensors");
+    write_random_hubert(folder_ / "weights.safetensors");
     write_file_atomically(folder_ / "clips.f32", {reinterpret_cast<const char*>(clips_.samples.data()),
                                                   clips_.samples.size() * sizeof(float)});
     config_ = {.method = "hubert", .weights = (folder_ / "weights.safetensors").string()};

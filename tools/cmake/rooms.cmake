@@ -42,8 +42,8 @@ melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH
-  DEPS base config audio signal sets weights layers pitch content rvc features quantized convert statistics metrics suites
-       prepare engine tasks)
+  DEPS base config audio signal sets weights layers pitch content rvc retrieval features quantized convert statistics metrics
+       suites prepare engine tasks)
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
