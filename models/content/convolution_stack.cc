@@ -11,8 +11,9 @@ namespace melisma {
 namespace convolution_stack_detail {
 namespace {
 
-// Rows of one tile: what a layer reads and writes stays in a core's own cache, and products are long enough.
-constexpr std::int64_t kTileRows = 128;
+// Rows of one tile: what a layer reads and writes stays in the caches, and products are long enough to be worth reading
+// their weights for. Whole groups of a halving convolution.
+constexpr std::int64_t kTileRows = 576;
 // Final frames that one thread makes at a time.
 constexpr std::int64_t kThreadFrames = 64;
 constexpr double kGroupNormEps = 1e-5;
@@ -37,17 +38,20 @@ ConvolutionStack::ConvolutionStack(const HubertConfig& config, at::ScalarType ar
 }
 
 void ConvolutionStack::fold(bool on) {
-  parts_.clear();
+  layers_.clear();
   if (!on) return;
   const c10::NoGradGuard no_grad;
   for (std::size_t layer = 1; layer < weights_.size(); ++layer) {
     const auto kernel = config_.conv_kernels[layer], stride = config_.conv_strides[layer];
-    std::vector<Part> parts;
+    auto& made = layers_.emplace_back();
+    if (kernel == 3 && stride == 2 && arithmetic_ == at::kFloat) {
+      made.halving.emplace(weights_[layer], config_.conv_bias ? biases_[layer] : at::Tensor());
+      continue;
+    }
     for (std::int64_t tap = 0; tap < kernel; tap += stride) {
       const auto taps = weights_[layer].narrow(2, tap, std::min(stride, kernel - tap));  // [out, in, taps]
-      parts.push_back({tap, PackedMatrix(taps.transpose(1, 2).flatten(1), arithmetic_)});
+      made.parts.push_back({tap, PackedMatrix(taps.transpose(1, 2).flatten(1), arithmetic_)});
     }
-    parts_.push_back(std::move(parts));
   }
 }
 
@@ -69,28 +73,40 @@ ConvolutionStack::FirstLayer ConvolutionStack::normalised_first_layer(std::span<
   return layer;
 }
 
+// Rows first, first + 1, ... of what the layer before `layer` makes, in its scratch; zeros after the clip's last one.
+at::Tensor ConvolutionStack::rows_before(std::size_t layer, std::int64_t first, std::int64_t count, Work& work) const {
+  auto& kept = work.rows[layer - 1];
+  if (!kept.defined() || kept.size(0) < count) kept = at::empty({count, config_.conv_channels[layer - 1]}, at::kFloat);
+  const auto rows = kept.narrow(0, 0, count);
+  const auto n_there = std::min(count, work.n_rows[layer - 1] - first);
+  compute(layer - 1, first, rows.narrow(0, 0, n_there), work);
+  if (n_there < count) rows.narrow(0, n_there, count - n_there).zero_();
+  return rows;
+}
+
 // Rows [first, first + out.size(0)) of what `layer` makes, into out [rows, channels]; the rows they need of the layer
 // before are made on the way, tile by tile.
-void ConvolutionStack::compute(std::size_t layer, std::int64_t first, const at::Tensor& out,
-                               const FirstLayer& first_layer, std::vector<at::Tensor>& scratch) const {
-  const auto n = out.size(0);
-  if (layer == 0) {
-    auto rows = out;
-    at::addmm_out(rows, first_layer.bias, first_layer.windows.narrow(0, first, n), first_layer.weight);
-    at::gelu_(rows);
-    return;
+void ConvolutionStack::compute(std::size_t layer, std::int64_t first, const at::Tensor& out, Work& work) const {
+  if (layer > 0) {
+    return layers_[layer - 1].halving ? compute_halving(layer, first, out, work)
+                                      : compute_by_parts(layer, first, out, work);
   }
+  auto rows = out;
+  const auto& [windows, weight, bias] = work.first_layer;
+  at::addmm_out(rows, bias, windows.narrow(0, first, out.size(0)), weight);
+  at::gelu_(rows);
+}
+
+void ConvolutionStack::compute_by_parts(std::size_t layer, std::int64_t first, const at::Tensor& out,
+                                        Work& work) const {
+  using convolution_stack_detail::kTileRows;
   const auto stride = config_.conv_strides[layer], kernel = config_.conv_kernels[layer];
   const auto width = config_.conv_channels[layer - 1];
-  for (std::int64_t done = 0; done < n; done += convolution_stack_detail::kTileRows) {
-    auto tile = out.narrow(0, done, std::min(convolution_stack_detail::kTileRows, n - done));
-    const auto n_in = (tile.size(0) - 1) * stride + kernel;
-    auto& kept = scratch[layer - 1];
-    if (!kept.defined() || kept.size(0) < n_in) kept = at::empty({n_in, width}, at::kFloat);
-    const auto in = kept.narrow(0, 0, n_in);
-    compute(layer - 1, (first + done) * stride, in, first_layer, scratch);
+  for (std::int64_t done = 0; done < out.size(0); done += kTileRows) {
+    auto tile = out.narrow(0, done, std::min(kTileRows, out.size(0) - done));
+    const auto in = rows_before(layer, (first + done) * stride, (tile.size(0) - 1) * stride + kernel, work);
     if (config_.conv_bias) tile.copy_(biases_[layer].unsqueeze(0).expand_as(tile));
-    for (const auto& part : parts_[layer - 1]) {
+    for (const auto& part : layers_[layer - 1].parts) {
       const auto rows = in.as_strided({tile.size(0), part.weight.in()}, {stride * width, 1},
                                       in.storage_offset() + part.first_tap * width);
       part.weight.multiply(rows, tile, config_.conv_bias || part.first_tap > 0);
@@ -99,17 +115,35 @@ void ConvolutionStack::compute(std::size_t layer, std::int64_t first, const at::
   }
 }
 
+// Groups of rows begin at multiples of their length in the clip, so that a row is the same whoever asks for it.
+void ConvolutionStack::compute_halving(std::size_t layer, std::int64_t first, const at::Tensor& out, Work& work) const {
+  constexpr auto kGroup = HalvingConvolution::kGroup;
+  const auto end = first + out.size(0);
+  for (auto begin = first / kGroup * kGroup; begin < end; begin += convolution_stack_detail::kTileRows) {
+    const auto from = std::max(begin, first), to = std::min(begin + convolution_stack_detail::kTileRows, end);
+    const auto groups = (to - begin + kGroup - 1) / kGroup;
+    const auto in = rows_before(layer, 2 * begin, 2 * kGroup * groups + 1, work);
+    const auto rows = (*layers_[layer - 1].halving)(in, work.halving);
+    auto tile = out.narrow(0, from - first, to - from);
+    at::gelu_out(tile, rows.narrow(0, from - begin, to - from));
+  }
+}
+
 at::Tensor ConvolutionStack::operator()(std::span<const float> wave) const {
-  if (parts_.empty()) fail(ErrorKind::internal, "a convolution stack is used before fold(true)");
+  if (layers_.empty()) fail(ErrorKind::internal, "a convolution stack is used before fold(true)");
   const c10::NoGradGuard no_grad;
   const auto last = config_.conv_channels.size() - 1;
   const auto first_layer = normalised_first_layer(wave);
-  auto frames = at::empty({config_.n_frames(static_cast<std::int64_t>(wave.size())), config_.conv_channels[last]});
+  std::vector<std::int64_t> n_rows{first_layer.windows.size(0)};
+  for (std::size_t layer = 1; layer <= last; ++layer) {
+    n_rows.push_back((n_rows.back() - config_.conv_kernels[layer]) / config_.conv_strides[layer] + 1);
+  }
+  auto frames = at::empty({n_rows.back(), config_.conv_channels[last]});
   at::parallel_for(0, frames.size(0), convolution_stack_detail::kThreadFrames,
                    [&](std::int64_t begin, std::int64_t end) {
                      const c10::NoGradGuard no_grad_here;  // is a thread's own
-                     std::vector<at::Tensor> scratch(last);
-                     compute(last, begin, frames.narrow(0, begin, end - begin), first_layer, scratch);
+                     Work work{first_layer, n_rows, std::vector<at::Tensor>(last), {}};
+                     compute(last, begin, frames.narrow(0, begin, end - begin), work);
                    });
   return frames;
 }

@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "models/content/halving_convolution.h"
 #include "models/content/hubert_config.h"
 #include "models/layers/module.h"
 #include "models/layers/packed_matrix.h"
@@ -32,15 +34,29 @@ class ConvolutionStack final : public Module {
   struct FirstLayer {
     at::Tensor windows, weight, bias;  // windows [n, taps]: a view of the wave
   };
+  // One later layer: as few products as there are.
+  struct Layer {
+    std::vector<Part> parts;
+    std::optional<HalvingConvolution> halving;  // instead of parts
+  };
+  // What a thread works in, and what it works on.
+  struct Work {
+    FirstLayer first_layer;
+    std::vector<std::int64_t> n_rows;  // that each layer makes of the whole clip
+    std::vector<at::Tensor> rows;      // of each layer, a tile
+    HalvingConvolution::Scratch halving;
+  };
   [[nodiscard]] FirstLayer normalised_first_layer(std::span<const float> wave) const;
-  void compute(std::size_t layer, std::int64_t first, const at::Tensor& out, const FirstLayer& first_layer,
-               std::vector<at::Tensor>& scratch) const;
+  void compute(std::size_t layer, std::int64_t first, const at::Tensor& out, Work& work) const;
+  void compute_by_parts(std::size_t layer, std::int64_t first, const at::Tensor& out, Work& work) const;
+  void compute_halving(std::size_t layer, std::int64_t first, const at::Tensor& out, Work& work) const;
+  [[nodiscard]] at::Tensor rows_before(std::size_t layer, std::int64_t first, std::int64_t count, Work& work) const;
 
   HubertConfig config_;
   at::ScalarType arithmetic_;
   std::vector<at::Tensor> weights_, biases_;
   at::Tensor scale_, shift_;
-  std::vector<std::vector<Part>> parts_;  // of each layer but the first; empty until folded
+  std::vector<Layer> layers_;  // all but the first; empty until folded
 };
 
 }  // namespace melisma

@@ -17,11 +17,14 @@ namespace {
 // no longer fit a core's cache.
 constexpr std::int64_t kRowsTogether = 512;
 
-// [rows, out]: `bias` in each row, in memory of its own.
-at::Tensor filled_with(const at::Tensor& bias, std::int64_t rows) { return bias.unsqueeze(0).repeat({rows, 1}); }
-
 }  // namespace
 }  // namespace hubert_detail
+
+HubertScratch::HubertScratch(const HubertConfig& config, std::int64_t rows)
+    : query_key_value(at::empty({rows, 3 * config.hidden}, at::kFloat)),
+      attended(at::empty({rows, config.hidden}, at::kFloat)),
+      inner(at::empty({rows, config.intermediate}, at::kFloat)),
+      sum(at::empty({rows, config.hidden}, at::kFloat)) {}
 
 LayerNorm::LayerNorm(std::int64_t width, double eps) : eps_(eps) {
   weight_ = parameter("weight", at::ones({width}));
@@ -56,7 +59,7 @@ void HubertLayer::fold(bool on) {
       .out = pack(out_->weight),
       .up = pack(up_->weight),
       .down = pack(down_->weight),
-      .bias = at::cat({query_->bias, key_->bias, value_->bias}),
+      .out_bias = out_->bias + at::mv(out_->weight, value_->bias),
   });
 }
 
@@ -68,30 +71,31 @@ void HubertLayer::keep_only_packed() {
   }
 }
 
-// What the values of each clip become, weighted by its queries and keys: [rows, hidden].
-at::Tensor HubertLayer::attention(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
-  const auto hidden = x.size(1);
-  auto mixed = hubert_detail::filled_with(packed_->bias, x.size(0));
-  packed_->query_key_value.multiply(x, mixed, /*accumulate=*/true);
-  auto attended = at::empty_like(x);
+// What the values of each clip become, weighted by its queries and keys: scratch.attended.
+void HubertLayer::attend(const at::Tensor& x, std::span<const std::int64_t> lengths, HubertScratch& scratch) const {
+  packed_->query_key_value.multiply(x, scratch.query_key_value, /*accumulate=*/false);
+  scratch.query_key_value.narrow(1, 0, x.size(1)).add_(query_->bias);
+  const auto width = x.size(1) / n_heads_;
   std::int64_t first = 0;
   for (const auto length : lengths) {
-    const auto by_head = mixed.narrow(0, first, length)
-                             .view({1, length, 3, n_heads_, hidden / n_heads_})
+    const auto by_head = scratch.query_key_value.narrow(0, first, length)
+                             .view({1, length, 3, n_heads_, width})
                              .permute({2, 0, 3, 1, 4});  // [3, 1, heads, length, width of a head]
     const auto values = at::scaled_dot_product_attention(by_head[0], by_head[1], by_head[2]);
-    attended.narrow(0, first, length).view({1, length, n_heads_, -1}).copy_(values.transpose(1, 2));
+    scratch.attended.narrow(0, first, length).view({1, length, n_heads_, width}).copy_(values.transpose(1, 2));
     first += length;
   }
-  return attended;
 }
 
-at::Tensor HubertLayer::operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+at::Tensor HubertLayer::operator()(const at::Tensor& x, std::span<const std::int64_t> lengths,
+                                   HubertScratch& scratch) const {
   if (!packed_) fail(ErrorKind::internal, "a HuBERT layer is used before fold(true)");
-  auto sum = x + out_->bias;
-  packed_->out.multiply(attention(x, lengths), sum, /*accumulate=*/true);
+  attend(x, lengths, scratch);
+  auto &sum = scratch.sum, &inner = scratch.inner;
+  at::add_out(sum, x, packed_->out_bias);
+  packed_->out.multiply(scratch.attended, sum, /*accumulate=*/true);
   const auto attended = (*norm_)(sum);
-  auto inner = hubert_detail::filled_with(up_->bias, x.size(0));
+  inner.copy_(up_->bias.expand_as(inner));
   packed_->up.multiply(attended, inner, /*accumulate=*/true);
   at::gelu_(inner);
   at::add_out(sum, attended, down_->bias);
@@ -150,7 +154,8 @@ at::Tensor Hubert::embedded(const at::Tensor& convolved, std::span<const std::in
 
 at::Tensor Hubert::encoded(at::Tensor x, std::span<const std::int64_t> lengths, std::int64_t n_layers) const {
   const c10::NoGradGuard no_grad;
-  for (std::int64_t i = 0; i < n_layers; ++i) x = (*layers_[static_cast<std::size_t>(i)])(x, lengths);
+  HubertScratch scratch(config_, x.size(0));
+  for (std::int64_t i = 0; i < n_layers; ++i) x = (*layers_[static_cast<std::size_t>(i)])(x, lengths, scratch);
   return x;
 }
 

@@ -27,6 +27,13 @@ class LayerNorm final : public Module {
   double eps_;
 };
 
+// Where the layers put what they make on the way, one after the other: made once for all of them, as fresh memory costs
+// the system a page fault a page. Each [rows, ...].
+struct HubertScratch {
+  HubertScratch(const HubertConfig& config, std::int64_t rows);
+  at::Tensor query_key_value, attended, inner, sum;
+};
+
 // attention, norm, feed-forward, norm, each part added to what came in.
 class HubertLayer final : public Module {
  public:
@@ -34,17 +41,20 @@ class HubertLayer final : public Module {
   void fold(bool on) override;
   void keep_only_packed();
   // x [rows, hidden], the clips of `lengths` rows one after the other; a clip attends to itself alone.
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, std::span<const std::int64_t> lengths,
+                                      HubertScratch& scratch) const;
 
  private:
-  [[nodiscard]] at::Tensor attention(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
+  void attend(const at::Tensor& x, std::span<const std::int64_t> lengths, HubertScratch& scratch) const;
   std::int64_t n_heads_;
   at::ScalarType arithmetic_;
   Owned<Linear> key_, value_, query_, out_, up_, down_;
   Owned<LayerNorm> norm_, final_norm_;
   struct Packed {
     PackedMatrix query_key_value, out, up, down;
-    at::Tensor bias;  // of query, key and value
+    // A key's bias adds the same to all scores of a query, and so nothing to its weights, which sum to one: a value's
+    // bias is one of the output.
+    at::Tensor out_bias;
   };
   std::unique_ptr<Packed> packed_;
 };

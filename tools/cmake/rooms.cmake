@@ -16,7 +16,7 @@ melisma_library(models/merging TORCH DEPS base config weights)
 melisma_library(models/layers TORCH DEPS base config weights signal)
 melisma_library(models/rvc TORCH DEPS base config weights merging layers signal)
 melisma_library(models/pitch TORCH DEPS base config signal catalogue weights layers LINK nlohmann_json::nlohmann_json)
-melisma_library(models/content TORCH DEPS base config catalogue weights layers)
+melisma_library(models/content TORCH DEPS base config signal catalogue weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
 # Running models over audio.
 melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content)
