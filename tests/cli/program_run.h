@@ -67,7 +67,8 @@ inline bool has_one_thread() {
 // when they are opened, and not where the program looks for its own file.
 inline bool may_fork(const std::vector<std::string>& arguments) {
   const auto names = [&](std::string_view word) { return std::ranges::find(arguments, word) != arguments.end(); };
-  return !names("--threads") && !names("bench") && !names("engine") && has_one_thread() && has_engine_open();
+  return !names("--threads") && !names("bench") && !names("engine") && !names("--processes") && has_one_thread() &&
+         has_engine_open();
 }
 
 }  // namespace program_run_detail
@@ -80,7 +81,9 @@ enum class Start { fresh, forked };
 // killed.
 class ProgramRun {
  public:
-  ProgramRun(const std::filesystem::path& folder, const std::vector<std::string>& arguments, Start start = Start::fresh)
+  // `before` runs in the new process: it may enter another namespace or set variables.
+  ProgramRun(const std::filesystem::path& folder, const std::vector<std::string>& arguments, Start start = Start::fresh,
+             const std::function<void()>& before = {})
       : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
     const char* binary = std::getenv("MELISMA_BINARY");
     program_ = binary != nullptr ? binary : "./melisma";
@@ -92,6 +95,7 @@ class ProgramRun {
     std::fflush(nullptr);  // or a fork would write it, too
     child_ = ::fork();
     if (child_ != 0) return;
+    if (before) before();
     ::dup2(::open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDOUT_FILENO);
     ::dup2(::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644), STDERR_FILENO);
     if (::chdir(folder.c_str()) != 0) ::_exit(127);

@@ -7,16 +7,13 @@
 #include "tools/config/config.h"
 
 namespace melisma {
-namespace {
 
-nlohmann::ordered_json command_line() {
-  auto words = nlohmann::ordered_json::array();
-  std::string text = read_file("/proc/self/cmdline");
-  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) words.push_back(text.c_str() + at);
+std::vector<std::string> command_words() {
+  std::vector<std::string> words;
+  const std::string text = read_file("/proc/self/cmdline");
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) words.emplace_back(text.c_str() + at);
   return words;
 }
-
-}  // namespace
 
 nlohmann::ordered_json run_manifest(const RunOrigin& origin, const Dataset& dataset) {
   const auto facts = compute_facts();
@@ -26,7 +23,7 @@ nlohmann::ordered_json run_manifest(const RunOrigin& origin, const Dataset& data
       {"version", origin.version},
       {"commit", origin.commit},
       {"created_utc", utc_now()},
-      {"command", command_line()},
+      {"command", command_words()},
       {"seed", origin.seed},
       {"dataset",
        {{"path", dataset.path().string()},

@@ -2,6 +2,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "data/sets/dataset.h"
 #include "train/tasks/recipe.h"
@@ -13,6 +14,9 @@ struct RunOrigin {
   std::string version, commit;  // of the program
   std::uint64_t seed = 0;
 };
+
+// This process's program and arguments.
+[[nodiscard]] std::vector<std::string> command_words();
 
 // manifest.json without what the run starts from ("from" is null).
 [[nodiscard]] nlohmann::ordered_json run_manifest(const RunOrigin& origin, const Dataset& dataset);

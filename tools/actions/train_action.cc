@@ -12,6 +12,7 @@
 #include "tools/actions/run_status_sink.h"
 #include "tools/actions/train_header.h"
 #include "tools/actions/train_preflight.h"
+#include "tools/actions/train_ranks.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
@@ -33,10 +34,11 @@ struct Session {
   std::unique_ptr<Recipe> recipe;
   std::shared_ptr<const Dataset> dataset;
   ComposedTask composed;
-  std::optional<Run> run;
+  std::optional<Run> run;  // a new one is made when the ranks have met, and by rank 0 alone
 };
 
-Session start_run(const TrainOptions& options, const RecipeRow& row) {
+// Whatever can be wrong with a new run is found here, before anything is made.
+Session compose_run(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
   if (options.dataset.empty())
     fail(ErrorKind::usage, "--dataset is needed to start a run (or --resume to go on with one)");
   Session session;
@@ -48,7 +50,12 @@ Session start_run(const TrainOptions& options, const RecipeRow& row) {
   session.dataset = std::make_shared<const Dataset>(Dataset::open(path));
   check_splits(*session.dataset);
   session.composed = session.recipe->compose(
-      {session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from)});
+      {session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from), shard});
+  check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
+  return session;
+}
+
+Run create_run(const TrainOptions& options, const RecipeRow& row, const Session& session) {
   auto manifest = run_manifest({.recipe = options.recipe,
                                 .version = options.version,
                                 .commit = options.commit,
@@ -61,10 +68,9 @@ Session start_run(const TrainOptions& options, const RecipeRow& row) {
                         {"sha256", weights},
                         {"held_out_caveat", caveat_of_base(options.from, session.dataset->content_hash())}};
   }
-  check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
-  session.run = Run::create(options.workspace, options.name.empty() ? path.stem().string() : options.name,
-                            run_signature(row, *session.recipe, *session.dataset, weights), to_toml(schema), manifest);
-  return session;
+  const auto name = options.name.empty() ? session.dataset->path().stem().string() : options.name;
+  return Run::create(options.workspace, name, run_signature(row, *session.recipe, *session.dataset, weights),
+                     to_toml(session.recipe->schema()), manifest);
 }
 
 Run run_to_resume(const TrainOptions& options) {
@@ -106,7 +112,7 @@ std::shared_ptr<const Dataset> dataset_of_run(const TrainOptions& options, const
   return dataset;
 }
 
-Session reopen_run(const TrainOptions& options, const RecipeRow& row) {
+Session reopen_run(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
   if (!options.config.empty() || !options.from.empty()) {
     fail(ErrorKind::usage, "--resume takes settings and weights from the run; leave out --{}",
          options.config.empty() ? "from" : "config");
@@ -133,7 +139,7 @@ Session reopen_run(const TrainOptions& options, const RecipeRow& row) {
   if (!manifest.at("from").is_null() && list_checkpoints(session.run->checkpoints()).empty()) {
     from = manifest["from"]["path"].get<std::string>();
   }
-  session.composed = session.recipe->compose({session.dataset, from});
+  session.composed = session.recipe->compose({session.dataset, from, shard});
   check_free_disk(session.run->folder(), *session.composed.task, session.composed.plan);
   return session;
 }
@@ -169,16 +175,38 @@ void end_run(RunStatusSink& status, const std::string& state, const std::string&
   }
 }
 
-// Events reach the console at once; the run's own files join when their places are known.
-int train_session(const TrainOptions& options, Session& session, EventHub& events) {
-  const auto& run = *session.run;
-  auto& plan = session.composed.plan;
-  plan.checkpoint_folder = run.checkpoints();
-  plan.run = run.id();
-  Trainer trainer(*session.composed.task, *session.composed.loader, plan, events);
-  const bool is_continued = options.is_resume && !trainer.checkpoints().empty();
-  if (is_continued) trainer.resume(options.resume_epoch);
+// What all ranks must have alike, a line each.
+std::string settings_text(const TrainOptions& options, const Session& session) {
+  auto text =
+      fmt::format("program {} ({})\ndataset {}\n", options.version, options.commit, session.dataset->content_hash());
+  for (const auto& setting : session.recipe->schema()) {
+    if (setting.affects_result) text += fmt::format("{} = {}\n", setting.path, setting.get().dump());
+  }
+  return text;
+}
 
+// What is known once the ranks have met.
+struct Team {
+  std::unique_ptr<ProcessRanks> processes;  // null for a training of one process
+  [[nodiscard]] Ranks& ranks() const { return processes ? *processes : one_rank(); }
+  // A rank that ends for a reason of its own tells the others.
+  template <class Action>
+  auto run(Action&& action) const {
+    try {
+      const auto result = std::forward<Action>(action)();
+      if (processes) processes->leave();
+      return result;
+    } catch (const std::exception& problem) {
+      if (processes) processes->say_why(problem);
+      throw;
+    }
+  }
+};
+
+// Events reach the console at once; the run's own files join when their places are known.
+int train_first(Session& session, EventHub& events, Trainer& trainer, bool is_continued) {
+  const auto& run = *session.run;
+  const auto& plan = session.composed.plan;
   auto status_sink = std::make_unique<RunStatusSink>(run, plan.overtraining.metric);
   auto& status = *status_sink;
   if (const auto best = trainer.best()) status.set_best(best->epoch, best->score);
@@ -207,15 +235,47 @@ int train_session(const TrainOptions& options, Session& session, EventHub& event
   }
 }
 
+int train_session(const TrainOptions& options, const RecipeRow& row, Session& session, EventHub& events, Ranks& ranks) {
+  if (ranks.is_first() && !session.run) session.run = create_run(options, row, session);
+  auto& plan = session.composed.plan;
+  plan.checkpoint_folder = ranks.text_of_first(session.run ? session.run->checkpoints().string() : "");
+  plan.run = ranks.text_of_first(session.run ? session.run->id() : "");
+  return with_context(fmt::format("training run {}", plan.run), [&] {
+    Trainer trainer(*session.composed.task, *session.composed.loader, plan, events, ranks);
+    const bool is_continued = ranks.largest(options.is_resume && !trainer.checkpoints().empty() ? 1 : 0) != 0;
+    if (is_continued) trainer.resume(options.resume_epoch);
+    if (ranks.is_first()) return train_first(session, events, trainer, is_continued);
+    (void)trainer.run();
+    return 0;
+  });
+}
+
+Session open_session(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
+  auto session = options.is_resume ? reopen_run(options, row, shard) : compose_run(options, row, shard);
+  if (!options.interface.empty()) session.composed.distributed.interface = options.interface;
+  return session;
+}
+
 }  // namespace
 
 int train(const TrainOptions& options) {
   const auto& row = find_row(kTasks, options.recipe, "recipe", ErrorKind::usage);
-  const auto events = console_events();
-  auto session = options.is_resume ? reopen_run(options, row) : start_run(options, row);
+  const auto place = own_place(options.processes);
+  if (!place && options.processes > 1) {
+    // What is wrong with settings, data or weights is said here, once, before any rank starts.
+    const auto config = open_session(options, row, {}).composed.distributed;
+    install_stop_handlers();
+    return start_ranks(options.processes, config);
+  }
+  const auto events = place && place->rank > 0 ? std::make_unique<EventHub>() : console_events();
+  auto session = open_session(options, row, place ? Shard{place->rank, place->size} : Shard{});
   install_stop_handlers();
-  return with_context(fmt::format("training run {}", session.run->id()),
-                      [&] { return train_session(options, session, *events); });
+  Team team;
+  if (place) {
+    team.processes = meet_ranks(*place, session.composed.distributed, settings_text(options, session));
+    session.composed.facts.emplace_back("ranks", fmt::format("{}, which share every batch", place->size));
+  }
+  return team.run([&] { return train_session(options, row, session, *events, team.ranks()); });
 }
 
 }  // namespace melisma

@@ -16,14 +16,16 @@ struct TrainOptions {
   std::string from;              // weights to start with; empty = fresh ones
   std::string name;              // of the run; empty = the dataset's
   std::int64_t epochs = 0;       // 0 = as the settings say
+  std::int64_t processes = 1;    // ranks to start on this machine
+  std::string interface;         // network interface for gradients; empty = as the settings say
   bool is_resume = false;
   std::string resume_run;  // empty = by name, by dataset, or the newest run of the recipe
   std::string resume_epoch = "last";
   std::string version, commit;  // of the program, for the manifest
 };
 
-// Trains to the end and returns 0 (also when the overtraining check ended it). Throws Error otherwise; after the run
-// folder is made, its status says why.
+// Trains to the end, alone, as a rank that somebody started, or by starting ranks. Returns 0 (also when the
+// overtraining check ended it). Throws Error otherwise; after the run folder is made, its status says why.
 int train(const TrainOptions& options);
 
 }  // namespace melisma

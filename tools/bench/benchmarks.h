@@ -11,6 +11,7 @@ namespace melisma {
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
+[[nodiscard]] BenchmarkReport bench_reducer(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_rvc_step(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_separation(const BenchmarkOptions& options);
 
@@ -24,6 +25,7 @@ inline constexpr std::array kBenchmarks{
     Benchmark{"features", "HuBERT content features against transformers' HubertModel", bench_features},
     Benchmark{"conversion", "a song through a full-size voice, against the same steps in PyTorch", bench_conversion},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
+    Benchmark{"reducer", "summing gradients over 1, 2 and 4 ranks, against a model of it", bench_reducer},
     Benchmark{"separation", "BSS Eval of four stereo stems against museval's", bench_separation},
 };
 

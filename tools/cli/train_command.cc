@@ -26,6 +26,10 @@ std::function<int()> define_train(CLI::App& app, const GlobalOptions& global) {
   app.add_option("--name", options->name, "name of the run; the dataset's if left out");
   app.add_option("--epochs", options->epochs, "epochs to train at most, instead of the settings'")
       ->check(CLI::PositiveNumber);
+  app.add_option("--processes", options->processes, "ranks to start on this machine, which share every batch")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--interface", options->interface, "network interface that ranks exchange gradients through");
   return [options, resume, &global] {
     options->is_resume = resume->count() > 0;
     options->workspace = global.workspace;

@@ -43,15 +43,15 @@ melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF e
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH
   DEPS base config audio signal sets weights layers pitch content rvc retrieval features quantized convert statistics metrics
-       suites prepare engine tasks)
+       suites prepare engine parallel tasks)
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
   DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert statistics metrics suites
-       prepare import engine tasks runs report bench retrieval)
+       prepare import engine parallel tasks runs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config audio effects sets catalogue prepare runs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
-  HEADERS_OF signal weights rvc features convert suites engine tasks actions)
+  HEADERS_OF signal weights rvc features convert suites engine parallel tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
 add_library(melisma_engine_library SHARED tools/actions/engine/engine_library.cc)

@@ -1,6 +1,10 @@
 // Settings of how ranks find each other: [distributed]. Torch-free.
 #pragma once
+#include <fmt/format.h>
+
+#include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -12,8 +16,30 @@ namespace melisma {
 
 inline constexpr int kHighestPort = 65535;
 
+namespace ports_detail {
+
+inline std::optional<int> port_number(std::string_view text) {
+  int value = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc() || end != text.data() + text.size() || value < 0 || value > kHighestPort) return {};
+  return value;
+}
+
+}  // namespace ports_detail
+
 // What is wrong with a `port` setting, or nothing.
-[[nodiscard]] std::string port_problem(std::string_view text);
+[[nodiscard]] inline std::string port_problem(std::string_view text) {
+  const auto dash = text.find('-');
+  const auto first = ports_detail::port_number(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : ports_detail::port_number(text.substr(dash + 1));
+  if (!first || !last) {
+    return fmt::format("is 0 (any free port), a port up to {}, or a range such as 29500-29600; found '{}'",
+                       kHighestPort, text);
+  }
+  if (dash == std::string_view::npos) return {};
+  if (*first == 0 || *last < *first) return fmt::format("is a range that holds no port: '{}'", text);
+  return {};
+}
 // The ports that a `port` setting means, in the order in which they are tried: "0" (any free one), "29500",
 // "29500-29600". Throws Error(config).
 [[nodiscard]] std::vector<std::uint16_t> ports_of(std::string_view text);

@@ -4,6 +4,7 @@
 #include <c10/util/Logging.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <array>
@@ -14,6 +15,7 @@
 
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
+#include "tools/base/table.h"
 
 namespace melisma {
 namespace {
@@ -127,6 +129,15 @@ void await_everyone(Group::Notes& notes, const Meeting& meeting) {
   }
 }
 
+void check_interface(const std::string& name) {
+  if (name.empty() || ::if_nametoindex(name.c_str()) != 0) return;
+  std::vector<std::string> known;
+  auto* const all = ::if_nameindex();
+  for (const auto* one = all; one != nullptr && one->if_index != 0; ++one) known.emplace_back(one->if_name);
+  ::if_freenameindex(all);
+  throw Error(ErrorKind::config, unknown_name_message("network interface", name, known));
+}
+
 c10::intrusive_ptr<c10d::ProcessGroupGloo> connect(const c10::intrusive_ptr<c10d::Store>& store,
                                                    const Meeting& meeting) {
   auto options = c10d::ProcessGroupGloo::Options::create(as_milliseconds(meeting.timeout_seconds));
@@ -158,14 +169,21 @@ Group::Group(Meeting meeting) : state_(std::make_unique<State>()) {
   FLAGS_caffe2_log_level = 3;  // c10d would write stack traces of what is told in one sentence here
   state_->meeting = std::move(meeting);
   auto& own = *state_;
+  check_interface(own.meeting.interface);
+  bool is_everyone_there = false;
   try {
     own.store = open_store(own.meeting);
     own.notes = std::make_shared<StoreNotes>(own.store);
     await_everyone(*own.notes, own.meeting);
+    is_everyone_there = true;
     own.gloo = connect(own.store, own.meeting);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
+    if (!is_everyone_there) {
+      fail(ErrorKind::network, "rank 0 left {} before all {} ranks had come, see what it says ({})", meeting_place(),
+           own.meeting.place.size, sentence_of(problem));
+    }
     fail(ErrorKind::network,
          "the ranks met at {} but could not connect to each other: {}; if this machine has several networks, name the "
          "right one in distributed.interface",

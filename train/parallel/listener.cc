@@ -11,10 +11,8 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <memory>
-#include <optional>
 
 #include "tools/base/error.h"
 #include "train/parallel/distributed_config.h"
@@ -87,35 +85,15 @@ int listen_on(const Socket& socket, const addrinfo& place) {
   return ::listen(socket.get(), kBacklog) == 0 ? 0 : errno;
 }
 
-std::optional<int> port_number(std::string_view text) {
-  int value = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size() || value < 0 || value > kHighestPort) return {};
-  return value;
-}
-
 }  // namespace
-
-std::string port_problem(std::string_view text) {
-  const auto dash = text.find('-');
-  const auto first = port_number(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : port_number(text.substr(dash + 1));
-  if (!first || !last) {
-    return fmt::format("is 0 (any free port), a port up to {}, or a range such as 29500-29600; found '{}'",
-                       kHighestPort, text);
-  }
-  if (dash == std::string_view::npos) return {};
-  if (*first == 0 || *last < *first) return fmt::format("is a range that holds no port: '{}'", text);
-  return {};
-}
 
 std::vector<std::uint16_t> ports_of(std::string_view text) {
   if (const auto problem = port_problem(text); !problem.empty()) {
     fail(ErrorKind::config, "distributed.port {}", problem);
   }
   const auto dash = text.find('-');
-  const auto first = *port_number(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : *port_number(text.substr(dash + 1));
+  const auto first = *ports_detail::port_number(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : *ports_detail::port_number(text.substr(dash + 1));
   std::vector<std::uint16_t> ports;
   for (int port = first; port <= last; ++port) ports.push_back(static_cast<std::uint16_t>(port));
   return ports;

@@ -14,6 +14,7 @@
 #include "tools/config/schema.h"
 #include "train/engine/task.h"
 #include "train/engine/trainer.h"
+#include "train/parallel/distributed_config.h"
 
 namespace melisma {
 
@@ -29,6 +30,7 @@ struct ComposedTask {
   std::unique_ptr<Task> task;
   std::unique_ptr<Loader> loader;
   TrainingPlan plan;
+  DistributedConfig distributed;  // how ranks meet, where there are several
   // Lines of the run header below those of every recipe: {"model", "v2-40k, 54.3 M + 68.0 M parameters"}, {"losses",
   // "mel 45, kl 1, feature 2, adversarial 1"}, ...
   std::vector<std::pair<std::string, std::string>> facts;

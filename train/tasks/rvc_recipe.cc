@@ -19,6 +19,7 @@ constexpr std::string_view kModelPrefix = "model.";
 constexpr std::string_view kContentChannels = "model.content_channels";
 constexpr std::string_view kDiscriminatorVersion = "discriminator.version";
 constexpr std::string_view kMelKind = "losses.mel_kind";
+constexpr std::string_view kPort = "distributed.port";
 
 std::string feature_sets_of(const Dataset& dataset, std::string_view kind) {
   std::vector<std::string> found;
@@ -174,7 +175,8 @@ Schema RvcRecipe::schema() {
   for (auto& setting : schema) {
     const auto is_kept = (setting.path.starts_with(kModelPrefix) && setting.path != kContentChannels) ||
                          setting.path == kDiscriminatorVersion || setting.path == kMelKind;
-    setting.set = [this, is_kept, path = setting.path, set = setting.set](const nlohmann::ordered_json& value) {
+    setting.set = [this, is_kept, path = setting.path, set = setting.set](const nlohmann::ordered_json& given) {
+      const auto value = path == kPort && given.is_number_integer() ? nlohmann::ordered_json(given.dump()) : given;
       auto problem = set(value);
       if (!problem.empty()) return problem;
       if (is_kept) chosen_.emplace_back(path, value);
@@ -226,6 +228,7 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
                               {"generator", settings_.generator_optimizer}};
   composed.plan.overtraining = settings_.overtraining;
   composed.plan.checkpoints = settings_.checkpoints;
+  composed.distributed = settings_.distributed;
   composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces), inputs.shard);
   composed.task = std::move(task);
   return composed;

@@ -9,6 +9,7 @@
 #include "infer/features/pitch.h"
 #include "models/rvc/config.h"
 #include "train/engine/trainer_config.h"
+#include "train/parallel/distributed_config.h"
 
 namespace melisma {
 
@@ -49,7 +50,7 @@ struct RvcDataConfig {
   static constexpr auto fields() {
     using C = RvcDataConfig;
     return std::tuple{
-        field("batch_size", &C::batch_size, "clips in a micro-batch").range(1, 4096),
+        field("batch_size", &C::batch_size, "clips in a micro-batch, of all ranks together").range(1, 4096),
         field("max_frames", &C::max_frames, "longer clips are cut into equal pieces of at most this length")
             .unit("frames")
             .range(16, 100000),
@@ -89,6 +90,7 @@ struct RvcSettings {
   RvcValidationConfig validation;
   OvertrainingConfig overtraining;
   CheckpointConfig checkpoints;
+  DistributedConfig distributed;
   static constexpr auto fields() {
     using C = RvcSettings;
     return std::tuple{
@@ -108,6 +110,7 @@ struct RvcSettings {
         field("validation", &C::validation, "the held-out score"),
         field("overtraining", &C::overtraining, "when to stop"),
         field("checkpoints", &C::checkpoints, "what is kept"),
+        field("distributed", &C::distributed, "how several processes train together"),
     };
   }
 };

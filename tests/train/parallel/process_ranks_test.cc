@@ -4,16 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "tests/support/refusal.h"
-#include "tests/train/parallel/ranks_on_threads.h"
+#include "tests/train/parallel/message_of.h"
+#include "train/parallel/ranks_on_threads.h"
 
 namespace melisma {
 namespace {
 using ::testing::AllOf;
-using testing::as_ranks;
 using ::testing::HasSubstr;
 using testing::message_of;
-using testing::outcomes_of_ranks;
 using ::testing::StartsWith;
 
 TEST(Shard, CoversEveryItemOnceAndGivesRankZeroTheFirst) {
@@ -33,7 +34,7 @@ TEST(Shard, CoversEveryItemOnceAndGivesRankZeroTheFirst) {
 }
 
 TEST(ProcessRanks, AgreeOnNumbersTextsAndTensors) {
-  as_ranks(3, [](ProcessRanks& ranks) {
+  as_ranks({.n = 3}, [](ProcessRanks& ranks) {
     const auto rank = ranks.shard().rank;
     EXPECT_EQ(ranks.sum({1.0, static_cast<double>(rank)}), (std::vector<double>{3.0, 3.0}));
     EXPECT_TRUE(ranks.sum({}).empty());
@@ -48,7 +49,7 @@ TEST(ProcessRanks, AgreeOnNumbersTextsAndTensors) {
 }
 
 TEST(ProcessRanks, OtherSettingsAreNamedOnEveryRank) {
-  const auto outcomes = outcomes_of_ranks(2, [](ProcessRanks& ranks) {
+  const auto outcomes = outcomes_of_ranks({.n = 2}, [](ProcessRanks& ranks) {
     ranks.require_same("settings", ranks.is_first() ? "seed = 1\nepochs = 2\n" : "seed = 1\nepochs = 3\n");
   });
   for (const auto& outcome : outcomes) {
@@ -59,13 +60,11 @@ TEST(ProcessRanks, OtherSettingsAreNamedOnEveryRank) {
 }
 
 TEST(ProcessRanks, ARankThatFailsIsNamedWithItsReason) {
-  const auto outcomes = outcomes_of_ranks(3,
-                                          [](ProcessRanks& ranks) {
-                                            (void)ranks.largest(1);
-                                            if (ranks.shard().rank == 1) fail(ErrorKind::data, "its disk is empty");
-                                            for (;;) (void)ranks.largest(2);
-                                          },
-                                          {.timeout_seconds = 4});
+  const auto outcomes = outcomes_of_ranks({.n = 3, .timeout_seconds = 4}, [](ProcessRanks& ranks) {
+    (void)ranks.largest(1);
+    if (ranks.shard().rank == 1) fail(ErrorKind::data, "its disk is empty");
+    for (;;) (void)ranks.largest(2);
+  });
   for (const std::size_t rank : {0, 2}) {
     EXPECT_THAT(message_of(outcomes[rank]),
                 AllOf(StartsWith("network: rank 1 of 3 ("), HasSubstr(") failed: data: its disk is empty (")));
@@ -73,26 +72,36 @@ TEST(ProcessRanks, ARankThatFailsIsNamedWithItsReason) {
 }
 
 TEST(ProcessRanks, RankZeroToo) {
-  const auto outcomes = outcomes_of_ranks(2,
-                                          [](ProcessRanks& ranks) {
-                                            if (ranks.is_first()) fail(ErrorKind::data, "its disk is empty");
-                                            (void)ranks.largest(2);
-                                          },
-                                          {.timeout_seconds = 4});
+  const auto outcomes = outcomes_of_ranks({.n = 2, .timeout_seconds = 4}, [](ProcessRanks& ranks) {
+    if (ranks.is_first()) fail(ErrorKind::data, "its disk is empty");
+    (void)ranks.largest(2);
+  });
   EXPECT_THAT(message_of(outcomes[1]), HasSubstr("rank 0 of 2 ("));
   EXPECT_THAT(message_of(outcomes[1]), HasSubstr("failed: data: its disk is empty"));
 }
 
 TEST(ProcessRanks, ARankThatIsMerelyLateIsNotCalledLost) {
-  const auto outcomes = outcomes_of_ranks(2,
-                                          [](ProcessRanks& ranks) {
-                                            if (!ranks.is_first()) std::this_thread::sleep_for(std::chrono::seconds(4));
-                                            (void)ranks.largest(1);
-                                          },
-                                          {.timeout_seconds = 1.5});
+  const auto outcomes = outcomes_of_ranks({.n = 2, .timeout_seconds = 1.5}, [](ProcessRanks& ranks) {
+    if (!ranks.is_first()) std::this_thread::sleep_for(std::chrono::seconds(4));
+    (void)ranks.largest(1);
+  });
   EXPECT_THAT(message_of(outcomes[0]),
               StartsWith("network: no rank is lost, but they did not come together within 1.5 s; raise "
                          "distributed.timeout"));
+}
+
+TEST(ProcessRanks, RankZeroLeavesLast) {
+  std::atomic<int> n_ready = 0;
+  as_ranks({.n = 3}, [&](ProcessRanks& ranks) {
+    (void)ranks.largest(1);
+    if (!ranks.is_first()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      n_ready += 1;
+      return;
+    }
+    ranks.leave();
+    EXPECT_EQ(n_ready, 2);
+  });
 }
 
 TEST(Group, NamesTheRanksThatDidNotCome) {

@@ -4,11 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/train/parallel/ranks_on_threads.h"
+#include "tests/train/parallel/message_of.h"
+#include "train/parallel/ranks_on_threads.h"
 
 namespace melisma {
 namespace {
-using testing::as_ranks;
 using ::testing::HasSubstr;
 
 at::Tensor parameter(std::vector<std::int64_t> shape, double value) {
@@ -36,40 +36,35 @@ TEST(Reducer, EveryRankHasTheSumOfAllRanks) {
   for (const double bucket_mb : {0.001, 0.003, 25.0}) {
     Chain reference(5);
     for (const double input : {0.1, 0.2, 0.3}) reference.loss(input).backward();
-    as_ranks(
-        3,
-        [&](ProcessRanks& ranks) {
-          const Chain own(5);
-          ranks.join({{"chain", own.weights}});
-          ranks.expect_gradients(0);
-          own.loss(0.1 * static_cast<double>(ranks.shard().rank + 1)).backward();
-          (void)ranks.sum_gradients(0, good());
-          for (std::size_t i = 0; i < own.weights.size(); ++i) {
-            EXPECT_TRUE(at::allclose(own.weights[i].second.grad(), reference.weights[i].second.grad(), 1e-5, 1e-6));
-          }
-        },
-        {.bucket_mb = bucket_mb});
+    as_ranks({.n = 3, .bucket_mb = bucket_mb}, [&](ProcessRanks& ranks) {
+      const Chain own(5);
+      ranks.join({{"chain", own.weights}});
+      ranks.expect_gradients(0);
+      own.loss(0.1 * static_cast<double>(ranks.shard().rank + 1)).backward();
+      (void)ranks.sum_gradients(0, good());
+      for (std::size_t i = 0; i < own.weights.size(); ++i) {
+        EXPECT_TRUE(at::allclose(own.weights[i].second.grad(), reference.weights[i].second.grad(), 1e-5, 1e-6));
+      }
+    });
   }
 }
 
 TEST(Reducer, BucketsStartWhileTheBackwardPassRuns) {
-  as_ranks(2,
-           [&](ProcessRanks& ranks) {
-             const Chain own(6);
-             ranks.join({{"chain", own.weights}});
-             ranks.expect_gradients(0);
-             own.loss(0.1).backward();
-             (void)ranks.sum_gradients(0, good());
-             EXPECT_EQ(ranks.reducer(0).n_buckets(), 3) << "two parameters of 1 KB fit into 2 KB";
-             EXPECT_EQ(ranks.reducer(0).n_overlapped(), 3);
-           },
-           {.bucket_mb = 0.00205});
+  as_ranks({.n = 2, .bucket_mb = 0.00205}, [&](ProcessRanks& ranks) {
+    const Chain own(6);
+    ranks.join({{"chain", own.weights}});
+    ranks.expect_gradients(0);
+    own.loss(0.1).backward();
+    (void)ranks.sum_gradients(0, good());
+    EXPECT_EQ(ranks.reducer(0).n_buckets(), 3) << "two parameters of 1 KB fit into 2 KB";
+    EXPECT_EQ(ranks.reducer(0).n_overlapped(), 3);
+  });
 }
 
 TEST(Reducer, TheTurnsOfSeveralMicroBatchesAreSummedOnce) {
   Chain reference(3);
   for (const double input : {0.1, 0.2, 0.3, 0.4}) reference.loss(input).backward();
-  as_ranks(2, [&](ProcessRanks& ranks) {
+  as_ranks({.n = 2}, [&](ProcessRanks& ranks) {
     const Chain own(3);
     ranks.join({{"chain", own.weights}});
     const double offset = ranks.is_first() ? 0.1 : 0.3;
@@ -82,7 +77,7 @@ TEST(Reducer, TheTurnsOfSeveralMicroBatchesAreSummedOnce) {
 }
 
 TEST(Reducer, WhatNoRankUsesHasNoGradientAndWhatOneUsesIsSummed) {
-  as_ranks(2, [](ProcessRanks& ranks) {
+  as_ranks({.n = 2}, [](ProcessRanks& ranks) {
     const auto everyone = parameter({3}, 1), some = parameter({2}, 1), nobody = parameter({4}, 1);
     ranks.join({{"net", {{"everyone", everyone}, {"some", some}, {"nobody", nobody}}}});
     for (int turn = 0; turn < 2; ++turn) {  // what a turn left behind does not count in the next one
@@ -100,7 +95,7 @@ TEST(Reducer, WhatNoRankUsesHasNoGradientAndWhatOneUsesIsSummed) {
 }
 
 TEST(Reducer, ARankWithoutAnyItemTakesPart) {
-  as_ranks(2, [](ProcessRanks& ranks) {
+  as_ranks({.n = 2}, [](ProcessRanks& ranks) {
     const auto weight = parameter({3}, 1);
     ranks.join({{"net", {{"weight", weight}}}});
     ranks.expect_gradients(0);
@@ -111,7 +106,7 @@ TEST(Reducer, ARankWithoutAnyItemTakesPart) {
 }
 
 TEST(Reducer, BadOnOneRankIsBadOnAll) {
-  as_ranks(3, [](ProcessRanks& ranks) {
+  as_ranks({.n = 3}, [](ProcessRanks& ranks) {
     const auto weight = parameter({3}, 1);
     ranks.join({{"net", {{"weight", weight}}}});
     for (const bool is_bad : {true, false}) {
@@ -124,7 +119,7 @@ TEST(Reducer, BadOnOneRankIsBadOnAll) {
 }
 
 TEST(Reducer, AnotherShapeIsNamedOnEveryRankBeforeAnythingIsSummed) {
-  const auto outcomes = testing::outcomes_of_ranks(3, [](ProcessRanks& ranks) {
+  const auto outcomes = outcomes_of_ranks({.n = 3}, [](ProcessRanks& ranks) {
     const std::int64_t width = ranks.shard().rank == 2 ? 5 : 4;
     ranks.join({{"generator", {{"a", parameter({2}, 1)}, {"dec.weight", parameter({2, width}, 1)}}}});
   });
@@ -137,7 +132,7 @@ TEST(Reducer, AnotherShapeIsNamedOnEveryRankBeforeAnythingIsSummed) {
 }
 
 TEST(Reducer, AMissingParameterIsNamed) {
-  const auto outcomes = testing::outcomes_of_ranks(2, [](ProcessRanks& ranks) {
+  const auto outcomes = outcomes_of_ranks({.n = 2}, [](ProcessRanks& ranks) {
     Ranks::NamedTensors parameters{{"a", parameter({2}, 1)}};
     if (ranks.is_first()) parameters.emplace_back("b", parameter({2}, 1));
     ranks.join({{"net", parameters}});

@@ -4,14 +4,14 @@
 #include <gtest/gtest.h>
 
 #include "tests/train/engine/tiny_gan.h"
-#include "tests/train/parallel/ranks_on_threads.h"
+#include "tests/train/parallel/message_of.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "train/parallel/ranks_on_threads.h"
 
 namespace melisma {
 namespace {
 using ::testing::AllOf;
-using testing::as_ranks;
 using ::testing::HasSubstr;
 using testing::message_of;
 using testing::TemporaryFolder;
@@ -32,14 +32,12 @@ class Team {
   TinyRun& operator[](std::size_t rank) { return *runs_[rank]; }
 
   std::vector<std::exception_ptr> outcomes(bool is_resume = false) {
-    return testing::outcomes_of_ranks(std::ssize(runs_),
-                                      [&](ProcessRanks& ranks) {
-                                        auto& run = *runs_[static_cast<std::size_t>(ranks.shard().rank)];
-                                        auto& trainer = run.open(ranks);
-                                        if (is_resume) trainer.resume();
-                                        (void)trainer.run();
-                                      },
-                                      {.timeout_seconds = 10});
+    return outcomes_of_ranks({.n = std::ssize(runs_), .timeout_seconds = 10}, [&](ProcessRanks& ranks) {
+      auto& run = *runs_[static_cast<std::size_t>(ranks.shard().rank)];
+      auto& trainer = run.open(ranks);
+      if (is_resume) trainer.resume();
+      (void)trainer.run();
+    });
   }
   void run(bool is_resume = false) {
     for (const auto& outcome : outcomes(is_resume)) {
@@ -111,7 +109,7 @@ TEST(TrainerRanks, RankZeroAloneWritesAndEveryRankStartsFromItsWeights) {
   Team team(folder / "run", 2, [&](TinyRun& run, std::int64_t rank) {
     if (rank == 1) run.plan.checkpoint_folder = folder / "other";
   });
-  as_ranks(2, [&](ProcessRanks& ranks) {
+  as_ranks({.n = 2}, [&](ProcessRanks& ranks) {
     auto& run = team[static_cast<std::size_t>(ranks.shard().rank)];
     auto& trainer = run.open(ranks);
     const c10::NoGradGuard no_grad;
