@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "tests/support/refusal.h"
 #include "tests/train/parallel/message_of.h"
@@ -102,6 +104,29 @@ TEST(ProcessRanks, RankZeroLeavesLast) {
     ranks.leave();
     EXPECT_EQ(n_ready, 2);
   });
+}
+
+// torchrun's agent keeps the meeting place itself and starts ranks again, with other keys, when one failed.
+TEST(Group, RanksMeetAtAPlaceThatTheirStarterKeeps) {
+  c10d::TCPStoreOptions options;
+  options.port = 0;
+  options.isServer = true;
+  options.waitWorkers = false;
+  const auto kept = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+  for (const auto* attempt : {"0", "1"}) {
+    const auto total_of = [&](std::int64_t rank) {
+      Meeting meeting{.place = {rank, 2}, .address = "127.0.0.1", .port = kept->getPort(), .listener = nullptr};
+      meeting.timeout_seconds = 20;
+      meeting.notes_prefix = attempt;
+      ProcessRanks ranks(std::make_unique<Group>(std::move(meeting)), 25);
+      const auto total = ranks.sum({1.0 + static_cast<double>(rank)}).front();
+      ranks.leave();
+      return total;
+    };
+    auto other = std::async(std::launch::async, total_of, 1);
+    EXPECT_EQ(total_of(0), 3.0);
+    EXPECT_EQ(other.get(), 3.0);
+  }
 }
 
 TEST(Group, NamesTheRanksThatDidNotCome) {
