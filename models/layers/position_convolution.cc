@@ -1,6 +1,7 @@
 #include "models/layers/position_convolution.h"
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -98,7 +99,13 @@ class PositionConvolutionFunction final : public torch::autograd::Function<Posit
 
 at::Tensor convolve_positions(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                               const PositionConvolution& shape) {
-  return PositionConvolutionFunction::apply(x, weight, bias, shape.kernel, shape.stride, shape.slope);
+  // Autocast does not see into a function of ours: its factors are rounded here, where gradients find the way back.
+  const auto device = x.device().type();
+  const bool is_cast = at::autocast::is_autocast_enabled(device);
+  const auto type = is_cast ? at::autocast::get_autocast_dtype(device) : x.scalar_type();
+  const auto in_type = [&](const at::Tensor& t) { return is_cast ? t.to(type) : t; };
+  return PositionConvolutionFunction::apply(in_type(x), in_type(weight), in_type(bias), shape.kernel, shape.stride,
+                                            shape.slope);
 }
 
 }  // namespace melisma

@@ -5,6 +5,9 @@
 namespace melisma {
 namespace {
 
+// What networks in bfloat16 give is compared and summed in fp32.
+at::Tensor wide(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x; }
+
 at::Tensor sum_of_terms(const std::vector<at::Tensor>& terms) { return at::stack(terms).sum(); }
 
 }  // namespace
@@ -12,14 +15,14 @@ at::Tensor sum_of_terms(const std::vector<at::Tensor>& terms) { return at::stack
 at::Tensor discriminator_loss(const Judgements& real, const Judgements& made) {
   std::vector<at::Tensor> terms;
   for (std::size_t i = 0; i < real.size(); ++i) {
-    terms.push_back((1 - real[i].logits).square().mean() + made[i].logits.square().mean());
+    terms.push_back((1 - wide(real[i].logits)).square().mean() + wide(made[i].logits).square().mean());
   }
   return sum_of_terms(terms);
 }
 
 at::Tensor adversarial_loss(const Judgements& made) {
   std::vector<at::Tensor> terms;
-  for (const auto& judgement : made) terms.push_back((1 - judgement.logits).square().mean());
+  for (const auto& judgement : made) terms.push_back((1 - wide(judgement.logits)).square().mean());
   return sum_of_terms(terms);
 }
 
@@ -27,7 +30,7 @@ at::Tensor feature_loss(const Judgements& real, const Judgements& made) {
   std::vector<at::Tensor> terms;
   for (std::size_t i = 0; i < real.size(); ++i) {
     for (std::size_t layer = 0; layer < real[i].features.size(); ++layer) {
-      terms.push_back(at::l1_loss(made[i].features[layer], real[i].features[layer].detach()));
+      terms.push_back(at::l1_loss(wide(made[i].features[layer]), wide(real[i].features[layer].detach())));
     }
   }
   return sum_of_terms(terms);
@@ -35,8 +38,9 @@ at::Tensor feature_loss(const Judgements& real, const Judgements& made) {
 
 at::Tensor kl_loss(const at::Tensor& z_prior, const at::Tensor& log_std_posterior, const at::Tensor& mean_prior,
                    const at::Tensor& log_std_prior, const at::Tensor& mask) {
-  const auto distance = (z_prior - mean_prior).square() * at::exp(-2 * log_std_prior);
-  const auto divergence = log_std_prior - log_std_posterior - 0.5 + 0.5 * distance;
+  const auto prior = wide(log_std_prior);
+  const auto distance = (wide(z_prior) - wide(mean_prior)).square() * at::exp(-2 * prior);
+  const auto divergence = prior - wide(log_std_posterior) - 0.5 + 0.5 * distance;
   return (divergence * mask).sum() / mask.sum();
 }
 

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <ctime>
+#include <optional>
 
+#include "models/layers/packed_matrix.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/flop_count.h"
 #include "train/engine/optimizer.h"
+#include "train/engine/precision.h"
 #include "train/tasks/rvc_task.h"
 
 namespace melisma {
@@ -156,7 +159,10 @@ class OwnStep {
  private:
   double turn(std::size_t network, AdamW& optimizer, double lr, const Batch& batch, const StepContext& context) {
     optimizer.zero_grad();
-    const auto losses = task_.losses(network, batch, context);
+    const auto losses = [&] {
+      const PrecisionScope scope(settings_.trainer.precision);
+      return task_.losses(network, batch, context);
+    }();
     losses.total.backward();
     optimizer.step(lr, at::isfinite(optimizer.gradient_norm()).logical_not());
     return losses.total.item<double>();
@@ -223,9 +229,14 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
   const auto batch = random_batch(settings.model);
   Contestant<OwnStep> own(settings);
   Contestant<PeerStep> peer(settings);
-  for (int i = 0; i <= repeats; ++i) {  // in turn, so that both meet the same machine
+  auto rounded_settings = settings;
+  rounded_settings.trainer.precision = "bf16";
+  std::optional<Contestant<OwnStep>> rounded;
+  if (cpu_multiplies_bf16()) rounded.emplace(rounded_settings);
+  for (int i = 0; i <= repeats; ++i) {  // in turn, so that all meet the same machine
     own.take(batch, i);
     peer.take(batch, i);
+    if (rounded) rounded->take(batch, i);
   }
   const double gemm = options.gemm_gflops();
   at::set_num_threads(threads);
@@ -254,6 +265,15 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
       {.name = "own share", .unit = "%", .value = 100 * own_rate / gemm},
       {.name = "peer share", .unit = "%", .value = 100 * peer_rate / gemm},
   };
+  if (rounded) {
+    report.figures.push_back({.name = "own step in bf16", .unit = "s", .value = rounded->cpu_seconds()});
+    report.figures.push_back(
+        {.name = "fp32 / bf16", .unit = "x", .value = own.cpu_seconds() / rounded->cpu_seconds(), .at_least = 1.5});
+    report.figures.push_back({.name = "bf16 loss difference",
+                              .unit = "relative",
+                              .value = worst_difference(rounded->losses(), own.losses()),
+                              .at_most = 0.05});
+  }
   return report;
 }
 

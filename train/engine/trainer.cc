@@ -11,6 +11,7 @@
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
+#include "train/engine/precision.h"
 
 namespace melisma {
 namespace {
@@ -187,7 +188,10 @@ at::Tensor Trainer::differentiate(std::size_t index, std::span<const Batch> micr
     if (micro_batches[i].n_items == 0 || !diverged_.empty()) continue;
     const double share = static_cast<double>(micro_batches[i].n_items) / n_items;
     try {
-      const auto losses = task_.losses(index, micro_batches[i], context(i));
+      const auto losses = [&] {
+        const PrecisionScope scope(plan_.trainer.precision);
+        return task_.losses(index, micro_batches[i], context(i));
+      }();
       (losses.total * share).backward();
       is_bad = is_bad.to(losses.total.device()).logical_or(at::isfinite(losses.total.detach()).logical_not());
       for (const auto& [term, value] : losses.terms) means_.add("loss/" + term, value, share);

@@ -10,6 +10,7 @@
 
 namespace melisma {
 
+inline constexpr std::array<std::string_view, 2> kPrecisions{"fp32", "bf16"};
 inline constexpr std::array<std::string_view, 4> kOvertrainingRules{"patience", "trend", "gap", "off"};
 
 // When to stop because held-out quality no longer improves. Asked before each epoch.
@@ -90,6 +91,7 @@ struct TrainerConfig {
   std::uint64_t seed = 1234;
   std::int64_t epochs = 100;
   std::int64_t accumulation = 1;
+  std::string precision = "fp32";
   double ema_decay = 0.0;
   Duration validate_every{1, Duration::Unit::epochs};
   Duration log_every{50, Duration::Unit::steps};
@@ -100,6 +102,10 @@ struct TrainerConfig {
         field("seed", &C::seed, "seed of every random stream of the run"),
         field("epochs", &C::epochs, "epochs to train at most").at_least(1),
         field("accumulation", &C::accumulation, "micro-batches whose gradients make one step").at_least(1),
+        field("precision", &C::precision,
+              "arithmetic of the networks while they train; bf16 on CPUs that multiply it, parameters and optimizer "
+              "state stay fp32")
+            .choices(kPrecisions),
         field("ema_decay", &C::ema_decay, "decay per step of the averaged weights; 0 = no averaging")
             .range(0, 0.9999999),
         field("validate_every", &C::validate_every,

@@ -9,6 +9,7 @@
 #include "models/weights/model_file.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
+#include "train/engine/precision.h"
 #include "train/tasks/rvc_loader.h"
 #include "train/tasks/rvc_task.h"
 
@@ -201,6 +202,7 @@ Schema RvcRecipe::schema() {
 }
 
 ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
+  require_precision(settings_.trainer.precision);
   const auto& dataset = *inputs.dataset;
   settings_.pitch = pitch_as_stored(settings_.pitch, dataset.feature_sets());
   settings_.content = content_as_stored(settings_.content, dataset.feature_sets());

@@ -127,7 +127,7 @@ RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) cons
 
 Losses RvcTask::discriminator_turn(const Made& made) const {
   const auto n = made.wave.size(0);
-  const auto opinions = discriminator_(at::cat({made.wave, made.out.wave.detach()}));
+  const auto opinions = discriminator_(at::cat({made.wave, made.out.wave.detach().to(made.wave.scalar_type())}));
   return {discriminator_loss(judgements_of(opinions, 0, n), judgements_of(opinions, n, n)), {}};
 }
 
@@ -145,7 +145,7 @@ Losses RvcTask::generator_turn(const Made& made) const {
   }
   const auto& out = made.out;
   const auto opinions = discriminator_(out.wave);
-  const auto mel = mel_term(out.wave.squeeze(1), made.wave.squeeze(1));
+  const auto mel = mel_term(out.wave.squeeze(1).to(made.wave.scalar_type()), made.wave.squeeze(1));
   const auto kl =
       kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask) * made.kl_share;
   const auto feature = feature_loss(real, opinions);

@@ -4,97 +4,21 @@
 
 #include <numeric>
 
-#include "data/sets/dataset_writer.h"
 #include "data/signal/mel_loss.h"
-#include "infer/features/pitch.h"
-#include "tests/data/sets/pseudo_speech.h"
 #include "tests/support/refusal.h"
-#include "tests/train/engine/tiny_gan.h"
+#include "tests/train/tasks/speech_training.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
-#include "tools/config/config.h"
 #include "train/engine/optimizer.h"
-#include "train/tasks/rvc_recipe.h"
-#include "train/tasks/rvc_task.h"
 
 namespace melisma {
 namespace {
 namespace fs = std::filesystem;
+using testing::kRate;
+using testing::speech_dataset;
+using testing::SpeechRun;
 using testing::TemporaryFolder;
-
-constexpr std::int64_t kRate = 24000, kFrames = 60, kTrainingClips = 6;
-
-// Clips of pseudo-speech of the speakers ann and bob with features; the last one is held out.
-std::shared_ptr<const Dataset> speech_dataset(const fs::path& path) {
-  const RvcSettings settings;
-  const auto width = content_width(settings.content);
-  const std::vector<std::int64_t> frames(kTrainingClips + 1, kFrames);
-  DatasetPlan plan{.sample_rate_hz = kRate, .parameters = "{}", .tool_version = "0", .speakers = {"ann", "bob"}};
-  for (std::int64_t i = 0; i <= kTrainingClips; ++i) {
-    plan.clips.push_back({.index = i,
-                          .recording = std::to_string(i) + ".wav",
-                          .speaker = i % 2,
-                          .length = kFrames * kRate / 100,
-                          .split = i < kTrainingClips ? Split::train : Split::validation});
-  }
-  write_dataset(path, plan, [&](DatasetWriter& writer) {
-    const FeaturePlan content{key_of(settings.content), width, frames}, pitch{key_of(settings.pitch), 1, frames};
-    writer.begin_features(content);
-    writer.begin_features(pitch);
-    for (std::int64_t i = 0; i <= kTrainingClips; ++i) {
-      const auto numbers = testing::formula_numbers("content" + std::to_string(i), kFrames * width);
-      writer.write_wave(i, testing::pseudo_speech(static_cast<std::uint32_t>(i), 0.6, kRate));
-      writer.write_features(content.key, i, std::vector<float>(numbers.begin(), numbers.end()));
-      writer.write_features(pitch.key, i, std::vector<float>(kFrames, 120.0F));
-    }
-  });
-  return std::make_shared<const Dataset>(Dataset::open(path));
-}
-
-// Three steps an epoch.
-std::vector<std::string> tiny_settings(const std::string& vocoder) {
-  return {"preset=v2-24k",
-          "model.vocoder=" + vocoder,
-          "model.inter_channels=8",
-          "model.hidden_channels=8",
-          "model.filter_channels=8",
-          "model.n_layers=1",
-          "model.posterior_layers=1",
-          "model.speaker_channels=4",
-          "model.speakers=3",
-          "model.segment_frames=5",
-          "model.upsample_initial_channels=32",
-          "model.resblock_kernels=[3]",
-          "discriminator.scale_divisor=16",
-          "discriminator.period_divisor=32",
-          "data.batch_size=2",
-          "validation.samples=0"};
-}
-
-// A recipe with a trainer over it.
-struct VocoderRun {
-  RvcRecipe recipe;
-  ComposedTask composed;
-  testing::RecordingSink sink;
-  std::unique_ptr<Trainer> trainer;
-
-  VocoderRun(const std::shared_ptr<const Dataset>& dataset, const std::vector<std::string>& settings) {
-    auto schema = recipe.schema();
-    configure(schema, std::nullopt, settings);
-    composed = recipe.compose({.dataset = dataset});
-  }
-  [[nodiscard]] RvcTask& task() { return dynamic_cast<RvcTask&>(*composed.task); }
-  void train(const fs::path& folder, std::int64_t epochs, bool resumes = false) {
-    auto plan = composed.plan;
-    plan.trainer.epochs = epochs;
-    plan.checkpoint_folder = folder;
-    plan.run = "tiny";
-    trainer.reset();
-    trainer = std::make_unique<Trainer>(*composed.task, *composed.loader, plan, sink);
-    if (resumes) trainer->resume();
-    (void)trainer->run();
-  }
-};
+using testing::tiny_settings;
 
 TEST(VocoderTraining, FollowsTheVocoderUnlessItIsSet) {
   const auto settings_of = [](std::vector<std::string> more) {
@@ -119,7 +43,7 @@ TEST(VocoderTraining, ThreeStepsSaveResumeThreeEqualSixBitForBit) {
   for (const auto& vocoder : kRvcVocoders) {
     SCOPED_TRACE(vocoder.name);
     const std::string name(vocoder.name);
-    VocoderRun straight(dataset, tiny_settings(name)), first(dataset, tiny_settings(name)),
+    SpeechRun straight(dataset, tiny_settings(name)), first(dataset, tiny_settings(name)),
         second(dataset, tiny_settings(name));
     straight.train(folder / (name + "-straight"), 2);
     EXPECT_EQ(straight.trainer->state().step, 6);
@@ -142,7 +66,7 @@ TEST(VocoderTraining, OneBatchIsLearntWithEveryVocoder) {
     for (const auto* more : {"discriminator.version=v1", "losses.adversarial=0", "losses.feature=0", "losses.kl=0"}) {
       settings.emplace_back(more);
     }
-    VocoderRun run(dataset, settings);
+    SpeechRun run(dataset, settings);
     auto& task = run.task();
     AdamW optimizer(task.generator(), {.weight_decay = 0});
     const auto batch = run.composed.loader->batch(1, 0);
@@ -168,7 +92,7 @@ TEST(VocoderTraining, OneBatchIsLearntWithEveryVocoder) {
 TEST(VocoderTraining, TheMultiscaleTermIsAThirdOfTheSumOverResolutions) {
   const TemporaryFolder folder;
   const auto dataset = speech_dataset(folder / "speech.h5");
-  VocoderRun run(dataset, tiny_settings("refinegan"));
+  SpeechRun run(dataset, tiny_settings("refinegan"));
   const auto batch = run.composed.loader->batch(1, 0);
   const StepContext context(1, 1, 0, 0);
   auto& task = run.task();
@@ -192,7 +116,7 @@ TEST(VocoderTraining, EverySpeakersRowIsTrainedAndNoOther) {
   const auto dataset = speech_dataset(folder / "speech.h5");
   auto settings = tiny_settings("hifigan");
   settings.emplace_back("generator_optimizer.weight_decay=0");
-  VocoderRun run(dataset, settings);
+  SpeechRun run(dataset, settings);
   const auto before = run.task().generator().state_dict().at("emb_g.weight").clone();
   run.train(folder / "run", 1);
   const auto moved = (run.task().generator().state_dict().at("emb_g.weight") - before).abs().sum(1);
@@ -209,7 +133,7 @@ TEST(FrozenTraining, FrozenPartsKeepTheirBitsAlsoAfterAResume) {
   auto settings = tiny_settings("hifigan");
   settings.emplace_back(R"(freeze.generator=["enc_p", "dec.ups.0", "flow.flows.*.post"])");
   settings.emplace_back(R"(freeze.discriminator=["discriminators.0"])");
-  VocoderRun run(dataset, settings), resumed(dataset, settings);
+  SpeechRun run(dataset, settings), resumed(dataset, settings);
   const auto copy = [](const Module& module) {
     StateDict weights;
     for (const auto& [name, tensor] : module.state_dict()) weights.add(name, tensor.clone());
@@ -247,7 +171,7 @@ TEST(FrozenTraining, MisspeltPartsAndTooShortSegmentsAreRefused) {
   const auto refusal = [&](const std::string& vocoder, const std::string& more) {
     auto settings = tiny_settings(vocoder);
     settings.push_back(more);
-    return testing::refusal_of(ErrorKind::config, [&] { VocoderRun run(dataset, settings); });
+    return testing::refusal_of(ErrorKind::config, [&] { SpeechRun run(dataset, settings); });
   };
   EXPECT_EQ(refusal("hifigan", R"(freeze.generator=["enc_p", "dec.upd.0"])"),
             "freeze.generator: no parameter is called 'dec.upd.0' or begins with it; did you mean 'dec.ups.0' or "
