@@ -4,12 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ctime>
 #include <optional>
 
 #include "models/layers/packed_matrix.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/flop_count.h"
+#include "tools/bench/peer.h"
 #include "train/engine/optimizer.h"
 #include "train/engine/precision.h"
 #include "train/tasks/rvc_task.h"
@@ -19,12 +19,6 @@ namespace {
 
 constexpr std::int64_t kStepBatch = 4;
 constexpr std::int64_t kStepFrames = 300;
-
-double process_cpu_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 // The losses of one step, by which the two ways are checked against each other.
 struct StepLosses {
@@ -181,9 +175,9 @@ class Contestant {
 
   void take(const Batch& batch, int index) {
     const FlopCount flops;
-    const auto before = process_cpu_seconds();
+    const auto before = melisma::cpu_seconds();
     losses_.push_back(step_(batch, StepContext(1, 1, index, 0)));
-    seconds_.push_back(process_cpu_seconds() - before);
+    seconds_.push_back(melisma::cpu_seconds() - before);
     gflop_ = flops.operations() / 1e9;
   }
 
