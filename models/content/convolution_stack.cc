@@ -75,9 +75,7 @@ ConvolutionStack::FirstLayer ConvolutionStack::normalised_first_layer(std::span<
 
 // Rows first, first + 1, ... of what the layer before `layer` makes, in its scratch; zeros after the clip's last one.
 at::Tensor ConvolutionStack::rows_before(std::size_t layer, std::int64_t first, std::int64_t count, Work& work) const {
-  auto& kept = work.rows[layer - 1];
-  if (!kept.defined() || kept.size(0) < count) kept = at::empty({count, config_.conv_channels[layer - 1]}, at::kFloat);
-  const auto rows = kept.narrow(0, 0, count);
+  const auto rows = room_for(work.rows[layer - 1], count, config_.conv_channels[layer - 1]);
   const auto n_there = std::min(count, work.n_rows[layer - 1] - first);
   compute(layer - 1, first, rows.narrow(0, 0, n_there), work);
   if (n_there < count) rows.narrow(0, n_there, count - n_there).zero_();
@@ -134,10 +132,7 @@ at::Tensor ConvolutionStack::operator()(std::span<const float> wave) const {
   const c10::NoGradGuard no_grad;
   const auto last = config_.conv_channels.size() - 1;
   const auto first_layer = normalised_first_layer(wave);
-  std::vector<std::int64_t> n_rows{first_layer.windows.size(0)};
-  for (std::size_t layer = 1; layer <= last; ++layer) {
-    n_rows.push_back((n_rows.back() - config_.conv_kernels[layer]) / config_.conv_strides[layer] + 1);
-  }
+  const auto n_rows = config_.rows_of_convolutions(std::ssize(wave));
   auto frames = at::empty({n_rows.back(), config_.conv_channels[last]});
   at::parallel_for(0, frames.size(0), convolution_stack_detail::kThreadFrames,
                    [&](std::int64_t begin, std::int64_t end) {

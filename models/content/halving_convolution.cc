@@ -41,14 +41,13 @@ MELISMA_CLONES void combine(const float* products, std::int64_t groups, std::int
   }
 }
 
-// The first `rows` rows of `kept`, which is made larger where it is too small.
+}  // namespace
+}  // namespace halving_convolution_detail
+
 at::Tensor room_for(at::Tensor& kept, std::int64_t rows, std::int64_t width) {
   if (!kept.defined() || kept.size(0) < rows || kept.size(1) != width) kept = at::empty({rows, width}, at::kFloat);
   return kept.narrow(0, 0, rows);
 }
-
-}  // namespace
-}  // namespace halving_convolution_detail
 
 HalvingConvolution::HalvingConvolution(const at::Tensor& weight, const at::Tensor& bias) : bias_(bias) {
   if (weight.size(2) != 3) fail(ErrorKind::internal, "a kernel of {} taps where 3 are wanted", weight.size(2));

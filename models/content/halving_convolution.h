@@ -8,6 +8,10 @@
 
 namespace melisma {
 
+// The first `rows` rows of `kept` [at least rows, width], which is made anew where it is too small: memory for one tile
+// after the other.
+[[nodiscard]] at::Tensor room_for(at::Tensor& kept, std::int64_t rows, std::int64_t width);
+
 // y[t] = W0 x[2t] + W1 x[2t+1] + W2 x[2t+2], rows in memory order. W0 and W2 are a convolution of two taps over the
 // even rows, of which three outputs are made in four products instead of six (Toom and Cook's points 0, 1, -1 and
 // infinity; Winograd, Arithmetic Complexity of Computations, 1980). Rounding stays that of the plain sum within a

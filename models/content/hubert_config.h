@@ -21,6 +21,8 @@ struct HubertConfig {
 
   // Frames that n samples at 16 kHz give: none below 400 samples with the sizes above.
   [[nodiscard]] std::int64_t n_frames(std::int64_t n_samples) const;
+  // Rows that each convolution makes of so many samples; the last number is n_frames.
+  [[nodiscard]] std::vector<std::int64_t> rows_of_convolutions(std::int64_t n_samples) const;
   // Samples that the first frame sees.
   [[nodiscard]] std::int64_t receptive_field() const;
 };

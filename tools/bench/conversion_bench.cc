@@ -31,7 +31,7 @@ constexpr double kMostMegabytes = 2560, kTimesFaster = 1.3;
 void write_files(const ScratchFolder& folder, bool quick) {
   const auto song = singing_voice(quick ? kQuickSeconds : kSeconds).wave;
   write_audio(folder / "song.wav", Waveform(song, 1, kRateHz), "wav32f");
-  write_file_atomically(folder / "song.f32", {reinterpret_cast<const char*>(song.data()), song.size() * sizeof(float)});
+  write_samples(folder / "song.f32", song);
   write_random_hubert(folder / "hubert.safetensors");
   write_random_voice(folder / "voice.pth");
   write_random_index(folder / "voice.index", quick ? kQuickIndexRows : kIndexRows);

@@ -13,7 +13,6 @@
 #include "infer/features/content.h"
 #include "models/content/hubert.h"
 #include "models/layers/packed_matrix.h"
-#include "tools/base/atomic_file.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
@@ -109,8 +108,7 @@ class Comparison {
         repeats_(options.repeats > 0 ? options.repeats : 3),
         clips_(make_clips(options.quick ? kQuickRounds : kRounds)) {
     write_random_hubert(folder_ / "weights.safetensors");
-    write_file_atomically(folder_ / "clips.f32", {reinterpret_cast<const char*>(clips_.samples.data()),
-                                                  clips_.samples.size() * sizeof(float)});
+    write_samples(folder_ / "clips.f32", clips_.samples);
     config_ = {.method = "hubert", .weights = (folder_ / "weights.safetensors").string()};
     (void)content_width(config_);  // loads the weights
   }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "tools/base/atomic_file.h"
+
 namespace melisma {
 
 double cpu_seconds() {
@@ -28,6 +30,10 @@ nlohmann::json ask_peer(const std::string& python, std::string_view script, cons
   }
   auto json = nlohmann::json::parse(answer, nullptr, false);
   return json.is_object() ? json : nlohmann::json::object();
+}
+
+void write_samples(const std::filesystem::path& path, std::span<const float> samples) {
+  write_file_atomically(path, {reinterpret_cast<const char*>(samples.data()), samples.size_bytes()});
 }
 
 }  // namespace melisma

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,5 +30,8 @@ template <class Action>
 // object where the interpreter or a package is missing.
 [[nodiscard]] nlohmann::json ask_peer(const std::string& python, std::string_view script,
                                       const std::vector<std::string>& arguments, int threads = 1);
+
+// The samples as a peer reads them: raw 32-bit floats.
+void write_samples(const std::filesystem::path& path, std::span<const float> samples);
 
 }  // namespace melisma

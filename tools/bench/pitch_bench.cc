@@ -11,7 +11,6 @@
 #include "data/signal/pyin.h"
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
-#include "tools/base/atomic_file.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
@@ -68,7 +67,7 @@ std::vector<float> voice_like(double seconds) {
 nlohmann::json ask_peers(const std::vector<float>& wave, const std::string& python, int repeats) {
   const ScratchFolder folder;
   const auto file = folder / "voice.f32";
-  write_file_atomically(file, {reinterpret_cast<const char*>(wave.data()), wave.size() * sizeof(float)});
+  write_samples(file, wave);
   return ask_peer(python, "pitch_peers.py", {file.string(), std::to_string(repeats)});
 }
 

@@ -9,7 +9,6 @@
 #include "data/signal/thread_limit.h"
 #include "infer/features/pitch.h"
 #include "models/pitch/pitch_files.h"
-#include "tools/base/atomic_file.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/known_voices.h"
@@ -102,8 +101,7 @@ BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options) {
                               "runs, CPU time; rmvpe with random weights",
                               static_cast<double>(wave.size()) / kFeatureRateHz, repeats)}};
   const ScratchFolder folder;
-  write_file_atomically(folder / "voice.f32",
-                        {reinterpret_cast<const char*>(wave.data()), wave.size() * sizeof(float)});
+  write_samples(folder / "voice.f32", wave);
   const auto peers = ask_peer(options.python, "pitch_networks.py",
                               {(folder / "voice.f32").string(), std::to_string(repeats), (folder / "").string()});
   const ThreadLimit one(1);

@@ -27,18 +27,26 @@ class Output : public ::testing::Test {
     return samples;
   }
 
-  // `spoken` (at the voice's rate) through the options, for the recording in.wav of two seconds.
+  // in.wav of two seconds, and what is written for it.
+  SourceAudio recording() const {
+    write_audio(folder_ / "in.wav", {recorded_, 1, 44100}, "wav32f");
+    return read_source(folder_ / "in.wav", 0);
+  }
+  ConversionOutput output_for(const SourceAudio& source, const OutputOptions& options, std::int64_t rate_hz) const {
+    return {{.recording = folder_ / "in.wav",
+             .file = folder_ / "out.wav",
+             .voice_rate_hz = kVoiceRate,
+             .rate_hz = rate_hz,
+             .format = audio_format_named("wav32f")},
+            source,
+            options};
+  }
+
+  // `spoken` (at the voice's rate) through the options, for that recording.
   Waveform through(const OutputOptions& options, const std::vector<float>& spoken, std::size_t block = 5000,
                    std::int64_t rate_hz = kVoiceRate) {
-    const auto recording = folder_ / "in.wav";
-    write_audio(recording, {recorded_, 1, 44100}, "wav32f");
-    const auto source = read_source(recording, 0);
-    ConversionOutput out({.recording = recording,
-                          .file = folder_ / "out.wav",
-                          .voice_rate_hz = kVoiceRate,
-                          .rate_hz = rate_hz,
-                          .format = audio_format_named("wav32f")},
-                         source, options);
+    const auto source = recording();
+    auto out = output_for(source, options, rate_hz);
     for (std::size_t first = 0; first < spoken.size(); first += block) {
       out.push(std::span(spoken).subspan(first, std::min(block, spoken.size() - first)));
     }
@@ -104,15 +112,8 @@ TEST_F(Output, MatchedLoudnessIsThatOfTheRecording) {
 }
 
 TEST_F(Output, AProcessThatDiesLeavesNoCopyBehind) {
-  const auto recording = folder_ / "in.wav";
-  write_audio(recording, {recorded_, 1, 44100}, "wav32f");
-  const auto source = read_source(recording, 0);
-  ConversionOutput out({.recording = recording,
-                        .file = folder_ / "out.wav",
-                        .voice_rate_hz = kVoiceRate,
-                        .rate_hz = kVoiceRate,
-                        .format = audio_format_named("wav32f")},
-                       source, {.match_loudness = true});
+  const auto source = recording();
+  auto out = output_for(source, {.match_loudness = true}, kVoiceRate);
   out.push(spoken_);
   std::set<std::string> files;  // while the copy is being written
   for (const auto& item : std::filesystem::directory_iterator(folder_.path())) files.insert(item.path().filename());
