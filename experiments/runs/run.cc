@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "experiments/runs/job_note.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 #include "tools/base/error.h"
@@ -83,6 +84,7 @@ Run Run::create(const fs::path& workspace, std::string_view name, std::string_vi
          folder.filename().string());
   }
   make_folders(runs, "name another --workspace");
+  note_run_of_job(folder);  // first, so that a job killed at any instant finds what it has made
   write_folder_atomically(folder, [&](const fs::path& temporary) {
     write_file_atomically(temporary / "config.toml", config_toml);
     write_file_atomically(temporary / "manifest.json", manifest.dump(2) + "\n");

@@ -3,6 +3,7 @@
 melisma_library(tools/base LINK fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto PkgConfig::xxhash ZLIB::ZLIB)
 melisma_messages(base tools/base/tfevents.proto)
 melisma_library(tools/config DEPS base)
+melisma_library(tools/database DEPS base LINK PkgConfig::sqlite3)
 # Data.
 melisma_library(data/audio DEPS base config LINK PkgConfig::sndfile PkgConfig::soxr PkgConfig::ebur128)
 melisma_library(data/effects DEPS base config audio LINK Eigen3::Eigen)
@@ -39,6 +40,7 @@ melisma_library(train/tasks TORCH
        parallel)
 # Experiments.
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
+melisma_library(experiments/jobs DEPS base config database runs)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH

@@ -1,0 +1,40 @@
+// The seam between who wants jobs done and what does them: submit, watch, cancel, retry.
+//
+//   JobQueue queue(workspace);
+//   auto engine = find_row(kJobEngines, "local", "job engine").make(queue);
+//   auto ids = engine->submit({{.words = {"train", "rvc", "--dataset", "alice"}, .folder = fs::current_path()}});
+#pragma once
+#include <array>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "experiments/jobs/job_queue.h"
+
+namespace melisma {
+
+class JobEngine {
+ public:
+  virtual ~JobEngine() = default;
+  // All of the requests or none; see JobQueue::submit.
+  virtual std::vector<JobId> submit(std::span<const JobRequest> requests) = 0;
+  // Brings the queue up to date with what has happened to the engine's jobs.
+  virtual void watch() = 0;
+  // See JobQueue::cancel and JobQueue::retry.
+  virtual void cancel(JobId id) = 0;
+  virtual void retry(JobId id) = 0;
+};
+
+struct JobEngineRow {
+  std::string_view name, summary;
+  std::unique_ptr<JobEngine> (*make)(JobQueue& queue);  // the queue must outlive it
+};
+
+[[nodiscard]] std::unique_ptr<JobEngine> make_local_engine(JobQueue& queue);
+
+inline constexpr std::array kJobEngines{
+    JobEngineRow{"local", "workers on this machine (melisma jobs worker), one a device", make_local_engine},
+};
+
+}  // namespace melisma
