@@ -9,6 +9,7 @@
 #include "data/effects/noise_reduction.h"
 #include "data/signal/chunks.h"
 #include "infer/convert/source_audio.h"
+#include "models/layers/tensor_memory.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/memory.h"
@@ -99,6 +100,11 @@ class Fades {
   std::int64_t length_, left_, n_done_ = 0;
 };
 
+void release_what_is_free() {
+  release_kept_tensor_memory();
+  release_free_memory();
+}
+
 // The voice's audio of one piece; `f0` is the recording's, heard and edited.
 void speak_piece(const Work& work, const FrameRange& piece, std::span<const float> heard, std::span<const float> edited,
                  const std::function<void(std::span<const float>)>& take) {
@@ -109,7 +115,7 @@ void speak_piece(const Work& work, const FrameRange& piece, std::span<const floa
   };
   auto content = extract_content(samples_of(work, piece), content_config);
   retrieve(content, part(heard), work.options.retrieval);
-  release_free_memory();  // what hearing needed, before speaking needs as much
+  release_what_is_free();  // what hearing needed, before speaking needs as much
   auto synthesis = work.options.synthesis;
   // Or the same noise would begin every piece.
   if (piece.first > 0) synthesis.noise_seed = seed_of(synthesis.noise_seed, "piece", {piece.first});
@@ -128,7 +134,7 @@ void speak(const Work& work, ConversionOutput& out, Conversion& result) {
   result.pieces = std::ssize(pieces);
   if (pieces.empty()) add_remark(result, "nothing is louder than silence, and so the voice is silent");
   const auto f0 = pitch_of(work, pieces, result);
-  release_free_memory();
+  release_what_is_free();
   require_no_stop();
   const auto pitch = summarise_pitch(f0);
   result.voiced_share = pitch.voiced_share;

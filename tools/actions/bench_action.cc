@@ -38,10 +38,11 @@ nlohmann::ordered_json report_as_json(std::string_view name, const BenchmarkRepo
 
 int bench(const BenchOptions& options) {
   const auto& row = find_row(kBenchmarks, options.name, "benchmark", ErrorKind::usage);
-  const auto report =
-      row.run({.quick = options.quick, .repeats = options.repeats, .python = options.python, .gemm_gflops = [] {
-                 return measured_gemm_gflops();
-               }});
+  const auto report = row.run({.quick = options.quick,
+                               .ablate = options.ablate,
+                               .repeats = options.repeats,
+                               .python = options.python,
+                               .gemm_gflops = [] { return measured_gemm_gflops(); }});
   if (options.json) {
     fmt::print("{}\n", report_as_json(row.name, report).dump(2));
   } else {

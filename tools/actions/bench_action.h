@@ -8,6 +8,7 @@ struct BenchOptions {
   std::string name;  // of kBenchmarks
   bool json = false;
   bool quick = false;
+  bool ablate = false;
   int repeats = 0;
   std::string python = "python3";  // of the peers that are compared with
 };

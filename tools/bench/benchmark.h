@@ -9,6 +9,7 @@ namespace melisma {
 
 struct BenchmarkOptions {
   bool quick = false;              // smaller inputs: for a look, not for numbers to quote
+  bool ablate = false;             // rvc-step: the worth of each economy as well
   int repeats = 0;                 // 0 = the benchmark's own choice
   std::string python = "python3";  // interpreter with a peer's packages, where a benchmark compares with one
   // The machine's fp32 matrix-product rate with the present threads, in GFLOP/s; measured when asked.

@@ -10,11 +10,18 @@
 
 namespace melisma {
 
-double cpu_seconds() {
+namespace {
+
+double seconds_of(clockid_t clock) {
   timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  ::clock_gettime(clock, &time);
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
+
+}  // namespace
+
+double cpu_seconds() { return seconds_of(CLOCK_PROCESS_CPUTIME_ID); }
+double wall_seconds() { return seconds_of(CLOCK_MONOTONIC); }
 
 nlohmann::json ask_peer(const std::string& python, std::string_view script, const std::vector<std::string>& arguments,
                         int threads) {

@@ -1,4 +1,4 @@
-// What benchmarks share: CPU seconds of an action, and peers asked through scripts of ours in Python.
+// What benchmarks share: seconds of an action, and peers asked through scripts of ours in Python.
 #pragma once
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +13,8 @@ namespace melisma {
 
 // CPU seconds of this process so far, all threads.
 [[nodiscard]] double cpu_seconds();
+// Seconds of a clock that never goes back; only differences mean something.
+[[nodiscard]] double wall_seconds();
 
 // The least CPU seconds of several runs.
 template <class Action>

@@ -14,6 +14,7 @@ std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global) {
   app.add_option("--python", options->python, "interpreter with librosa, soxr, scipy and soundfile, to compare with")
       ->capture_default_str();
   app.add_flag("--quick", options->quick, "smaller inputs: for a look, not for numbers to quote");
+  app.add_flag("--ablate", options->ablate, "rvc-step: what each economy of the step is worth as well");
   app.add_flag("--json", options->json, "print JSON");
   return [options, &global] { return engine(global).bench(*options); };
 }

@@ -14,9 +14,6 @@ const EngineActions& engine(const GlobalOptions& global) {
   static const EngineActions* actions = [&global] {
     // libgomp reads these once, when it is loaded: spinning threads on a busy machine cost more than they gain.
     setenv("OMP_WAIT_POLICY", "passive", 0);
-    // LibTorch reads this once: tensors of 2 MiB and more come in huge pages where the system allows it, so that the
-    // kernel maps a few pages instead of thousands each time.
-    setenv("THP_MEM_ALLOC_ENABLE", "1", 0);
     if (global.threads > 0) {
       const auto text = std::to_string(global.threads);
       setenv("OMP_NUM_THREADS", text.c_str(), 1);

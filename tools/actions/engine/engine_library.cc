@@ -1,6 +1,14 @@
 // The engine library's one exported symbol: the table of actions, each guarded so that no exception leaves the library.
+#include "models/layers/tensor_memory.h"
 #include "tools/actions/actions.h"
 #include "tools/actions/guard.h"
+
+namespace {
+
+// What is kept for later never adds more than this to the most that was needed at once.
+constexpr double kTensorMemoryHeadroom = 1.125;
+
+}  // namespace
 
 extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* melisma_engine_actions() {
   using melisma::guarded;
@@ -22,5 +30,8 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .preview = guarded<melisma::preview>,
       .effects = guarded<melisma::apply_effects>,
   };
+#ifndef __SANITIZE_ADDRESS__  // which watches the blocks it hands out itself
+  melisma::reuse_tensor_memory(kTensorMemoryHeadroom);
+#endif
   return &actions;
 }

@@ -1,0 +1,12 @@
+// What each economy of the RVC training step is worth: `melisma bench rvc-step --ablate`.
+#pragma once
+#include "tools/bench/benchmark.h"
+#include "tools/bench/rvc_step_forms.h"
+
+namespace melisma {
+
+// One thread, CPU seconds, every form in turn `repeats` times after one that is not counted. The table says by how much
+// a step is faster with a switch: alone, against the step with all of them off, and beside all the others.
+[[nodiscard]] BenchmarkTable ablate_rvc_step(const RvcSettings& settings, const Batch& batch, int repeats);
+
+}  // namespace melisma
