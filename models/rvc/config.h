@@ -19,11 +19,14 @@ struct RvcVocoder {
   std::string_view name;       // in our settings
   std::string_view tool_name;  // in Applio's files
   std::int64_t sines;          // of f0 and its multiples in the source
+  std::string_view caveat;     // what who trains one should know; empty for none
 };
 inline constexpr std::array<RvcVocoder, 3> kRvcVocoders{{
-    {"hifigan", "HiFi-GAN", 1},
-    {"mrf", "MRF HiFi-GAN", 9},
-    {"refinegan", "RefineGAN", 1},
+    {"hifigan", "HiFi-GAN", 1, ""},
+    {"mrf", "MRF HiFi-GAN", 9, ""},
+    {"refinegan", "RefineGAN", 1,
+     "its linear upsampling leaves mirrored spectra, and Applio prepares another form that reads other files; hifigan "
+     "has neither trouble"},
 }};
 inline constexpr std::array<std::string_view, 3> kRvcVocoderNames{kRvcVocoders[0].name, kRvcVocoders[1].name,
                                                                   kRvcVocoders[2].name};

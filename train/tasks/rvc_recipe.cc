@@ -148,6 +148,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const RvcSettings& set
        fmt::format("{} of {:.0f} s as {} pieces ({} cut to length, {} shorter than a segment)", pieces.n_clips,
                    static_cast<double>(pieces.n_frames) / 100, pieces.pieces.size(), pieces.n_cut, pieces.n_padded)},
       {"batches", fmt::format("{} clips, segments of {} frames", settings.data.batch_size, model.segment_frames)}};
+  if (const auto caveat = vocoder_of(model).caveat; !caveat.empty()) facts.emplace_back("vocoder", caveat);
   const auto networks = task.networks();
   tell_frozen(networks[0], settings.freeze.discriminator, facts);
   tell_frozen(networks[1], settings.freeze.generator, facts);

@@ -89,6 +89,19 @@ TEST(VocoderTraining, OneBatchIsLearntWithEveryVocoder) {
   }
 }
 
+TEST(VocoderTraining, TheHeaderSaysWhatIsKnownAgainstAVocoder) {
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  const auto caveats_of = [&](const std::string& vocoder) {
+    const SpeechRun run(dataset, tiny_settings(vocoder));
+    return std::ranges::count_if(run.composed.facts, [](const auto& fact) {
+      return fact.first == "vocoder" && fact.second.find("mirrored spectra") != std::string::npos;
+    });
+  };
+  EXPECT_EQ(caveats_of("refinegan"), 1);
+  EXPECT_EQ(caveats_of("hifigan"), 0);
+}
+
 TEST(VocoderTraining, TheMultiscaleTermIsAThirdOfTheSumOverResolutions) {
   const TemporaryFolder folder;
   const auto dataset = speech_dataset(folder / "speech.h5");
