@@ -8,6 +8,7 @@
 #include "data/signal/chunks.h"
 #include "infer/convert/positional_noise.h"
 #include "infer/convert/windows.h"
+#include "models/layers/device.h"
 #include "models/rvc/voice_model.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
@@ -63,18 +64,20 @@ struct Voice::State {
   std::vector<std::string> speakers;
   ContentConfig content;
   PitchConfig pitch;
+  at::Device device = at::kCPU;
 
   // Prior of every frame, [1, inter, T] each, from windows that fade into each other.
   [[nodiscard]] LatentStatistics encode(const at::Tensor& content, const at::Tensor& coarse) const {
     const auto total = content.size(1);
     const auto windows = encoder_windows(total, kEncoderWindowFrames, kEncoderOverlapFrames);
     const auto inter = network->config().inter_channels;
-    LatentStatistics all{at::zeros({1, inter, total}), at::zeros({1, inter, total})};
+    LatentStatistics all{at::zeros({1, inter, total}, device), at::zeros({1, inter, total}, device)};
     for (std::size_t i = 0; i < windows.size(); ++i) {
       const auto [first, last] = windows[i];
-      const auto part = network->encode_text(content.narrow(1, first, last - first),
-                                             coarse.narrow(1, first, last - first), at::ones({1, 1, last - first}));
-      const auto weight = window_weights(windows, i);
+      const auto part =
+          network->encode_text(content.narrow(1, first, last - first), coarse.narrow(1, first, last - first),
+                               at::ones({1, 1, last - first}, device));
+      const auto weight = on_device(window_weights(windows, i), device);
       all.mean.narrow(2, first, last - first).add_(part.mean * weight);
       all.log_std.narrow(2, first, last - first).add_(part.log_std * weight);
     }
@@ -88,7 +91,7 @@ struct Voice::State {
       if (row < 0 || row >= network->config().speakers) {
         fail(ErrorKind::usage, "speaker {} is outside the model's {} speakers", row, network->config().speakers);
       }
-      auto vector = network->speaker_vector(at::full({1}, row, at::kLong));
+      auto vector = network->speaker_vector(at::full({1}, row, at::TensorOptions(device).dtype(at::kLong)));
       if (weight != 1) vector = vector * weight;
       sum = sum.defined() ? sum + vector : vector;
     }
@@ -99,32 +102,34 @@ struct Voice::State {
   // Of samples first .. first + count - 1.
   [[nodiscard]] SourceNoise source_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) const {
     const auto sines = vocoder_of(network->config()).sines;
-    SourceNoise noise{positional_normal(seed, "source", sines, first, count).transpose(0, 1).unsqueeze(0), {}};
+    const auto normal = on_device(positional_normal(seed, "source", sines, first, count), device);
+    SourceNoise noise{normal.transpose(0, 1).unsqueeze(0), {}};
     if (sines > 1) {
       auto generator = at::detail::createCPUGenerator(seed_of(seed, "phases"));
-      noise.phases = at::rand({1, sines}, generator, at::kFloat);
+      noise.phases = on_device(at::rand({1, sines}, generator, at::kFloat), device);
     }
     return noise;
   }
 
   // Of frames first .. first + count - 1, whatever the rate of the layer.
-  [[nodiscard]] static LayerNoise layer_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) {
-    return [=](std::int64_t call, at::IntArrayRef shape) {
+  [[nodiscard]] LayerNoise layer_noise(std::uint64_t seed, std::int64_t first, std::int64_t count) const {
+    return [=, where = device](std::int64_t call, at::IntArrayRef shape) {
       const auto rate = shape[2] / count;
-      return positional_normal(seed, fmt::format("layer {}", call), shape[1], first * rate, shape[2]).unsqueeze(0);
+      const auto noise = positional_normal(seed, fmt::format("layer {}", call), shape[1], first * rate, shape[2]);
+      return on_device(noise, where).unsqueeze(0);
     };
   }
 
-  // Audio of chunk.keep, [keep.length() * hop].
+  // Audio of chunk.keep, [keep.length() * hop], in the CPU's memory.
   [[nodiscard]] at::Tensor decode(const Chunk& chunk, const LatentStatistics& prior, const at::Tensor& f0,
                                   const at::Tensor& cycles, const at::Tensor& speaker,
                                   const SynthesisOptions& options) const {
     const auto first = chunk.compute.first, count = chunk.compute.length(), hop = network->config().hop;
-    const auto mask = at::ones({1, 1, count});
+    const auto mask = at::ones({1, 1, count}, device);
     auto z = prior.mean.narrow(2, first, count);
     if (options.noise_scale > 0) {
-      const auto noise = positional_normal(options.noise_seed, "prior", z.size(1), first, count).unsqueeze(0);
-      z = z + at::exp(prior.log_std.narrow(2, first, count)) * noise * options.noise_scale;
+      const auto noise = on_device(positional_normal(options.noise_seed, "prior", z.size(1), first, count), device);
+      z = z + at::exp(prior.log_std.narrow(2, first, count)) * noise.unsqueeze(0) * options.noise_scale;
     }
     z = network->flow().reverse(z, mask, speaker);
     at::Tensor source;
@@ -135,7 +140,8 @@ struct Voice::State {
     }
     const auto layers = options.source_noise ? layer_noise(options.noise_seed, first, count) : LayerNoise{};
     const auto wave = network->decoder()(z, speaker, source, layers).view({-1});
-    return wave.narrow(0, (chunk.keep.first - first) * hop, chunk.keep.length() * hop).contiguous();
+    const auto kept = wave.narrow(0, (chunk.keep.first - first) * hop, chunk.keep.length() * hop);
+    return kept.to(at::kCPU).contiguous();
   }
 };
 
@@ -144,7 +150,7 @@ Voice::Voice(Voice&&) noexcept = default;
 Voice& Voice::operator=(Voice&&) noexcept = default;
 Voice::~Voice() = default;
 
-Voice Voice::load(const ModelFile& file) {
+Voice Voice::load(const ModelFile& file, at::Device device) {
   const auto config = rvc_voice_config(file);
   auto state = std::make_unique<State>();
   state->content = config.content_parameters.empty() ? content_of_foreign_voice(config.network, file.contents)
@@ -156,6 +162,8 @@ Voice Voice::load(const ModelFile& file) {
   }
   state->speakers = config.speaker_names;
   state->network = build_synthesizer(file);
+  if (!device.is_cpu()) state->network->to(device);
+  state->device = device;
   state->network->set_requires_grad(false);
   state->network->fold(true);
   return Voice(std::move(state));
@@ -194,11 +202,11 @@ void Voice::synthesize(const FeatureMatrix& content, std::span<const float> f0_h
          state_->network->config().content_channels);
   }
   const auto features = at::from_blob(const_cast<float*>(content.values.data()), {1, total, content.width}, at::kFloat);
-  const auto f0 = at::from_blob(const_cast<float*>(f0_hz.data()), {1, total}, at::kFloat);
+  const auto f0 = on_device(at::from_blob(const_cast<float*>(f0_hz.data()), {1, total}, at::kFloat), state_->device);
   const auto bins = coarse_pitch(f0_hz.first(static_cast<std::size_t>(total)));
   const auto coarse = at::from_blob(const_cast<std::int64_t*>(bins.data()), {1, total}, at::kLong);
   const auto vector = state_->speaker_vector(speakers);
-  const auto prior = state_->encode(features, coarse);
+  const auto prior = state_->encode(on_device(features, state_->device), on_device(coarse, state_->device));
   const auto& network = *state_->network;
   const auto cycles = network.config().use_f0 ? network.decoder().source().cycles_before(f0) : at::Tensor();
   const auto context = kFlowContextFrames + network.decoder().context_frames();

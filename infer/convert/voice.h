@@ -1,5 +1,7 @@
 // A voice ready to speak: a model file turned into a function from content features and f0 to audio.
 #pragma once
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,8 +33,10 @@ using SpeakerMix = std::vector<SpeakerShare>;
 
 class Voice {
  public:
-  // Builds the family's network and loads the weights (weight norm folded). Error(checkpoint) if they do not fit.
-  static Voice load(const ModelFile& file);
+  // Builds the family's network there and loads the weights (weight norm folded). Error(checkpoint) if they do not fit.
+  // What is given to it and what it gives lies in the CPU's memory wherever the network is; noise is the CPU's too, so
+  // devices differ in rounding only.
+  static Voice load(const ModelFile& file, at::Device device = at::kCPU);
   // The same network with fresh weights drawn from `seed`: the baseline an evaluation compares with.
   static Voice untrained(const ModelFile& file, std::uint64_t seed);
   Voice(Voice&&) noexcept;

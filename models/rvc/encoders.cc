@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "models/layers/device.h"
+
 namespace melisma {
 namespace {
 
@@ -46,9 +48,9 @@ void fill_xavier(const at::Tensor& weight, at::Generator& generator) {
 
 }  // namespace
 
-at::Tensor sequence_mask(const at::Tensor& lengths, std::int64_t frames, at::ScalarType type) {
+at::Tensor sequence_mask(const at::Tensor& lengths, std::int64_t frames, at::ScalarType type, at::Device device) {
   const auto position = at::arange(frames, lengths.options()).unsqueeze(0);
-  return (position < lengths.unsqueeze(1)).unsqueeze(1).to(type);
+  return on_device((position < lengths.unsqueeze(1)).unsqueeze(1).to(type), device);
 }
 
 RelativeAttention::RelativeAttention(std::int64_t channels, std::int64_t n_heads)

@@ -9,7 +9,8 @@
 namespace melisma {
 
 // [B] lengths -> [B, 1, frames] with 1 where frame < length.
-[[nodiscard]] at::Tensor sequence_mask(const at::Tensor& lengths, std::int64_t frames, at::ScalarType type);
+[[nodiscard]] at::Tensor sequence_mask(const at::Tensor& lengths, std::int64_t frames, at::ScalarType type,
+                                       at::Device device = at::kCPU);
 
 // Means and log standard deviations of a normal distribution a frame, [B, inter, T] each.
 struct LatentStatistics {

@@ -48,7 +48,7 @@ TrainingOutput Synthesizer::forward(const RvcInput& input, const at::Tensor& spe
   if (!posterior_) fail(ErrorKind::internal, "this synthesizer has no posterior encoder: it cannot be trained");
   const auto segment = config_.segment_frames;
   TrainingOutput out;
-  out.mask = sequence_mask(input.lengths, spectrum.size(2), spectrum.scalar_type());
+  out.mask = sequence_mask(input.lengths, spectrum.size(2), spectrum.scalar_type(), spectrum.device());
   const auto speaker = speaker_vector(input.speaker);
   out.prior = encode_text(input.content, input.coarse_pitch, out.mask);
   out.posterior = (*posterior_)(spectrum, out.mask, speaker);
@@ -68,7 +68,8 @@ TrainingOutput Synthesizer::forward(const RvcInput& input, const at::Tensor& spe
 InferenceOutput Synthesizer::infer(const RvcInput& input, const at::Tensor& prior_noise, const at::Tensor& source_noise,
                                    double noise_scale) const {
   InferenceOutput out;
-  out.mask = sequence_mask(input.lengths, input.content.size(1), input.content.scalar_type());
+  const auto& content = input.content;
+  out.mask = sequence_mask(input.lengths, content.size(1), content.scalar_type(), content.device());
   const auto speaker = speaker_vector(input.speaker);
   out.prior = encode_text(input.content, input.coarse_pitch, out.mask);
   out.z_prior = out.prior.mean;

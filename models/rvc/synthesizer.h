@@ -8,7 +8,7 @@ namespace melisma {
 // What the network is fed with, for B clips of at most T frames.
 struct RvcInput {
   at::Tensor content;       // [B, T, W]
-  at::Tensor lengths;       // int64 [B], frames of each clip
+  at::Tensor lengths;       // int64 [B], frames of each clip; in the CPU's memory wherever the rest is
   at::Tensor coarse_pitch;  // int64 [B, T], 1..255; undefined without f0
   at::Tensor f0_hz;         // [B, T], 0 = unvoiced; undefined without f0
   at::Tensor speaker;       // int64 [B]
@@ -17,7 +17,7 @@ struct RvcInput {
 // Every random number of a training forward, so that a test or a resumed run can repeat it.
 struct TrainingNoise {
   at::Tensor posterior;  // [B, inter, T] normal
-  at::Tensor slice;      // [B] uniform in [0, 1): where the decoded segment starts
+  at::Tensor slice;      // [B] uniform in [0, 1): where the decoded segment starts; in the CPU's memory
   at::Tensor source;     // [B, segment_frames hop, sines] normal; undefined without f0
   at::Tensor phases;     // [B, sines] uniform in [0, 1); undefined for a source of one sine
   LayerNoise layers;     // of vocoders whose layers add noise
@@ -29,7 +29,7 @@ struct TrainingNoise {
 
 struct TrainingOutput {
   at::Tensor wave;          // [B, 1, segment_frames hop]
-  at::Tensor slice_starts;  // int64 [B], first frame of the segment
+  at::Tensor slice_starts;  // int64 [B], first frame of the segment; in the CPU's memory
   at::Tensor mask;          // [B, 1, T] frames of the spectrogram
   at::Tensor z, z_prior;    // posterior sample, and the same through the flow: [B, inter, T]
   LatentStatistics prior, posterior;

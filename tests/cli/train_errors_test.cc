@@ -57,6 +57,23 @@ class TrainErrors : public testing::Training {
   }
 };
 
+TEST_F(TrainErrors, ADeviceThatIsNoneOrCannotBeUsed) {
+  const auto unknown = train_tiny("refused", {"--set", "trainer.device=gpu"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, ::testing::HasSubstr("or auto (a GPU if there is one); found 'gpu'"));
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // as for all tests of the CPU
+  expect_error(train_tiny("refused", {"--set", "trainer.device=cuda"}), 5,
+               "device: the device 'cuda' cannot be used: CUDA_VISIBLE_DEVICES is empty, which hides every GPU; unset "
+               "it, or choose cpu");
+  for (const auto* precision : {"fp16", "tf32"}) {
+    const auto refused = train_tiny("refused", {"--set", std::string("trainer.precision=") + precision});
+    EXPECT_EQ(refused.exit_code, 5);
+    EXPECT_THAT(refused.err, ::testing::HasSubstr(std::string("trainer.precision is ") + precision +
+                                                  ", which GPUs compute with and CPUs do not"));
+  }
+  EXPECT_TRUE(run_folder("refused").empty());
+}
+
 TEST_F(TrainErrors, WeightsOfAnotherArchitecture) {
   const auto name = weights().string();
   expect_start_refused(

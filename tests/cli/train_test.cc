@@ -15,9 +15,10 @@ class TrainCommand : public testing::Training {};
 TEST_F(TrainCommand, TrainsSavesAndSaysWhatMatters) {
   const auto result = train_tiny("whole");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const auto* part : {"dataset ", "mel 45, kl 1, feature 2, adversarial 1", "seed 1234", "step of generator",
-                           "overtraining", "checkpoints", "computing", "grad_norm generator", "items/s", "left",
-                           "held-out mel_distance", "the best so far", "best epoch", "next: melisma evaluate whole-"}) {
+  for (const auto* part :
+       {"dataset ", "mel 45, kl 1, feature 2, adversarial 1", "seed 1234", "step of generator", "overtraining",
+        "checkpoints", "computing", "CPU, networks in fp32", "grad_norm generator", "items/s", "left",
+        "held-out mel_distance", "the best so far", "best epoch", "next: melisma evaluate whole-"}) {
     EXPECT_THAT(result.err, HasSubstr(part));
   }
   EXPECT_EQ(status("whole")["state"], "finished");

@@ -37,8 +37,16 @@ struct Session {
   std::optional<Run> run;  // a new one is made when the ranks have met, and by rank 0 alone
 };
 
+RecipeInputs inputs_for(const RankPlace& place, std::shared_ptr<const Dataset> dataset, std::optional<fs::path> from) {
+  return {.dataset = std::move(dataset),
+          .from = std::move(from),
+          .shard = {place.rank, place.size},
+          .local_rank = place.local_rank,
+          .local_size = place.local_size};
+}
+
 // Whatever can be wrong with a new run is found here, before anything is made.
-Session compose_run(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
+Session compose_run(const TrainOptions& options, const RecipeRow& row, const RankPlace& place) {
   if (options.dataset.empty())
     fail(ErrorKind::usage, "--dataset is needed to start a run (or --resume to go on with one)");
   Session session;
@@ -50,7 +58,7 @@ Session compose_run(const TrainOptions& options, const RecipeRow& row, const Sha
   session.dataset = std::make_shared<const Dataset>(Dataset::open(path));
   check_splits(*session.dataset);
   session.composed = session.recipe->compose(
-      {session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from), shard});
+      inputs_for(place, session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from)));
   check_free_disk(options.workspace, *session.composed.task, session.composed.plan);
   return session;
 }
@@ -112,7 +120,7 @@ std::shared_ptr<const Dataset> dataset_of_run(const TrainOptions& options, const
   return dataset;
 }
 
-Session reopen_run(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
+Session reopen_run(const TrainOptions& options, const RecipeRow& row, const RankPlace& place) {
   if (!options.config.empty() || !options.from.empty()) {
     fail(ErrorKind::usage, "--resume takes settings and weights from the run; leave out --{}",
          options.config.empty() ? "from" : "config");
@@ -139,7 +147,7 @@ Session reopen_run(const TrainOptions& options, const RecipeRow& row, const Shar
   if (!manifest.at("from").is_null() && list_checkpoints(session.run->checkpoints()).empty()) {
     from = manifest["from"]["path"].get<std::string>();
   }
-  session.composed = session.recipe->compose({session.dataset, from, shard});
+  session.composed = session.recipe->compose(inputs_for(place, session.dataset, from));
   check_free_disk(session.run->folder(), *session.composed.task, session.composed.plan);
   return session;
 }
@@ -250,8 +258,8 @@ int train_session(const TrainOptions& options, const RecipeRow& row, Session& se
   });
 }
 
-Session open_session(const TrainOptions& options, const RecipeRow& row, const Shard& shard) {
-  auto session = options.is_resume ? reopen_run(options, row, shard) : compose_run(options, row, shard);
+Session open_session(const TrainOptions& options, const RecipeRow& row, const RankPlace& place) {
+  auto session = options.is_resume ? reopen_run(options, row, place) : compose_run(options, row, place);
   if (!options.interface.empty()) session.composed.distributed.interface = options.interface;
   return session;
 }
@@ -263,16 +271,17 @@ int train(const TrainOptions& options) {
   const auto place = own_place(options.processes);
   if (!place && options.processes > 1) {
     // What is wrong with settings, data or weights is said here, once, before any rank starts.
-    const auto config = open_session(options, row, {}).composed.distributed;
+    const auto config = open_session(options, row, {.local_size = options.processes}).composed.distributed;
     install_stop_handlers();
     return start_ranks(options.processes, config);
   }
   const auto events = place && place->rank > 0 ? std::make_unique<EventHub>() : console_events();
-  auto session = open_session(options, row, place ? Shard{place->rank, place->size} : Shard{});
+  auto session = open_session(options, row, place.value_or(RankPlace{}));
   install_stop_handlers();
   Team team;
   if (place) {
-    team.processes = meet_ranks(*place, session.composed.distributed, settings_text(options, session));
+    team.processes =
+        meet_ranks(*place, session.composed.distributed, session.composed.plan.device, settings_text(options, session));
     session.composed.facts.emplace_back("ranks", fmt::format("{}, which share every batch", place->size));
   }
   return team.run([&] { return train_session(options, row, session, *events, team.ranks()); });

@@ -44,15 +44,21 @@ std::optional<RankPlace> own_place(std::int64_t processes) {
   return place;
 }
 
-std::unique_ptr<ProcessRanks> meet_ranks(const RankPlace& place, const DistributedConfig& config,
+std::unique_ptr<ProcessRanks> meet_ranks(const RankPlace& place, const DistributedConfig& config, at::Device device,
                                          const std::string& settings) {
+  if (config.backend == "nccl" && !device.is_cuda()) {
+    fail(ErrorKind::config,
+         "distributed.backend is nccl, which sums on GPUs, but this rank trains on {}; set it to auto or gloo",
+         device.str());
+  }
   Meeting meeting{.place = {place.rank, place.size},
                   .address = place.address.empty() ? config.address : place.address,
                   .port = known_port(place, config),
                   .listener = nullptr,
                   .interface = config.interface,
                   .timeout_seconds = config.timeout,
-                  .notes_prefix = std::to_string(place.attempt)};
+                  .notes_prefix = std::to_string(place.attempt),
+                  .use_nccl = device.is_cuda() && config.backend != "gloo"};
   if (place.rank == 0 && !place.is_met_elsewhere) meeting.listener = listener_of_first(meeting.address, meeting.port);
   auto ranks = std::make_unique<ProcessRanks>(std::make_unique<Group>(std::move(meeting)), config.bucket_mb);
   ranks->require_same("settings", settings);

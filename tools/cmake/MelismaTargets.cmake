@@ -168,8 +168,11 @@ function(melisma_test path)
       endif()
       math(EXPR shard "${shard} + 1")
       add_test(NAME ${test} COMMAND test_${name} --gtest_filter=${filter} --gtest_brief=1)
-      set_tests_properties(${test} PROPERTIES LABELS ${part} TIMEOUT 900
-        ENVIRONMENT "OMP_WAIT_POLICY=passive;OMP_NUM_THREADS=1;MELISMA_BINARY=$<TARGET_FILE:melisma>")
+      set(environment OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 MELISMA_BINARY=$<TARGET_FILE:melisma>)
+      if(NOT part STREQUAL "gpu")
+        list(APPEND environment CUDA_VISIBLE_DEVICES=)  # the same tests on machines with GPUs
+      endif()
+      set_tests_properties(${test} PROPERTIES LABELS ${part} TIMEOUT 900 ENVIRONMENT "${environment}")
     endforeach()
   endforeach()
 endfunction()

@@ -61,6 +61,15 @@ target_link_libraries(melisma_engine_library PRIVATE melisma_actions)
 melisma_use_torch(melisma_engine_library)
 set_target_properties(melisma_engine_library PROPERTIES OUTPUT_NAME melisma_engine)
 
+# libmelisma_nccl.so: sums between GPUs, opened by ranks that train on them; built wherever the headers are.
+if(TARGET torch::nccl_headers)
+  add_library(melisma_nccl MODULE train/parallel/nccl_plugin/nccl_plugin.cc)
+  target_include_directories(melisma_nccl PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(melisma_nccl PRIVATE USE_C10D_NCCL)
+  target_link_libraries(melisma_nccl PRIVATE torch::nccl_headers)
+  add_dependencies(melisma_engine_library melisma_nccl)
+endif()
+
 # melisma: the Torch-free program.
 add_executable(melisma tools/cli/main/main.cc)
 target_link_libraries(melisma PRIVATE melisma_cli)

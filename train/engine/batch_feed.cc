@@ -10,7 +10,7 @@ void BatchFeed::begin(std::int64_t epoch, std::int64_t first) {
   made_ = std::async(std::launch::async, [this, epoch, first] {
     std::vector<Batch> batches;
     const auto end = std::min(loader_.n_batches(epoch), first + accumulation_);
-    for (auto index = first; index < end; ++index) batches.push_back(loader_.batch(epoch, index));
+    for (auto index = first; index < end; ++index) batches.push_back(loader_.batch(epoch, index).to(device_));
     return batches;
   });
 }

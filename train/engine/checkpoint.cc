@@ -1,5 +1,6 @@
 #include "train/engine/checkpoint.h"
 
+#include <ATen/core/Tensor.h>
 #include <fmt/format.h>
 
 #include "models/weights/model_file.h"
@@ -35,6 +36,13 @@ ModelFile auxiliary_file(std::string what, StateDict tensors) {
   return file;
 }
 
+// As they are written: from wherever they are computed.
+StateDict on_cpu(const StateDict& tensors) {
+  StateDict copies;
+  for (const auto& [name, tensor] : tensors) copies.add(name, tensor.to(at::kCPU));
+  return copies;
+}
+
 StateDict optimizer_states(const std::vector<Turn>& turns) {
   StateDict all;
   for (const auto& turn : turns) {
@@ -64,6 +72,7 @@ void write_training_files(const fs::path& folder, const TrainingParts& parts, co
     file.epoch = state.epoch();
     file.step = state.step;
     file.metrics = metrics;
+    file.weights = on_cpu(file.weights);
     return file;
   };
   write_safetensors_model(folder / "model.safetensors", complete(parts.task.model_file()));

@@ -27,6 +27,8 @@ class AdamW {
   AdamW(const Module& module, const OptimizerConfig& config);
 
   void zero_grad();
+  // Those that are there, in the parameters' order.
+  [[nodiscard]] std::vector<at::Tensor> gradients() const;
   // L2 norm of all gradients together; 0 if there are none.
   [[nodiscard]] at::Tensor gradient_norm() const;
   // Scales the gradients down to config.clip_norm where `norm` [] is above it; nothing when clipping is off.
@@ -44,7 +46,6 @@ class AdamW {
     std::string name;
     at::Tensor parameter, exp_avg, exp_avg_sq, step;
   };
-  [[nodiscard]] std::vector<at::Tensor> gradients() const;
 
   OptimizerConfig config_;
   std::vector<Slot> slots_;

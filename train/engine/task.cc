@@ -2,18 +2,27 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "models/layers/device.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
 
 namespace melisma {
 
 const at::Tensor& Batch::at(std::string_view name) const {
-  for (const auto& [key, tensor] : tensors_) {
-    if (key == name) return tensor;
-  }
   std::string have;
-  for (const auto& [key, tensor] : tensors_) have += (have.empty() ? "" : ", ") + key;
+  for (const auto& item : items_) {
+    if (item.name == name) return item.tensor;
+    have += (have.empty() ? "" : ", ") + item.name;
+  }
   fail(ErrorKind::internal, "the loader supplied no tensor '{}'; it supplied: {}", name, have);
+}
+
+Batch Batch::to(at::Device device) const {
+  auto moved = *this;
+  for (auto& item : moved.items_) {
+    if (!item.stays) item.tensor = on_device(item.tensor, device);
+  }
+  return moved;
 }
 
 at::Generator StepContext::generator(std::string_view name) const {

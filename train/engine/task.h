@@ -23,17 +23,28 @@ namespace melisma {
 // mean counts n_items / of_all() of the whole one's, and random numbers are those of the whole one from first_item on.
 class Batch {
  public:
-  void add(std::string name, at::Tensor tensor) { tensors_.emplace_back(std::move(name), std::move(tensor)); }
+  void add(std::string name, at::Tensor tensor) { items_.push_back({std::move(name), std::move(tensor)}); }
+  // A tensor that stays in the CPU's memory wherever the networks are: what the task reads numbers from.
+  void add_for_cpu(std::string name, at::Tensor tensor) {
+    items_.push_back({std::move(name), std::move(tensor), true});
+  }
   // Throws Error(internal) if the loader did not supply `name`.
   [[nodiscard]] const at::Tensor& at(std::string_view name) const;
-  [[nodiscard]] const std::vector<std::pair<std::string, at::Tensor>>& items() const { return tensors_; }
+  struct Item {
+    std::string name;
+    at::Tensor tensor;
+    bool stays = false;  // in the CPU's memory
+  };
+  [[nodiscard]] const std::vector<Item>& items() const { return items_; }
+  // This batch there, as on_device() moves tensors.
+  [[nodiscard]] Batch to(at::Device device) const;
   std::int64_t n_items = 0;      // here; may be 0 where ranks share the batch: no loss is asked of it then
   std::int64_t n_items_all = 0;  // of the whole micro-batch; 0 = it is not shared
   std::int64_t first_item = 0;   // of these items in the whole one
   [[nodiscard]] std::int64_t of_all() const { return n_items_all > 0 ? n_items_all : n_items; }
 
  private:
-  std::vector<std::pair<std::string, at::Tensor>> tensors_;
+  std::vector<Item> items_;
 };
 
 // Batches of an epoch as a pure function: the same (epoch, step) always gives the same batch, so a resume needs no
@@ -44,6 +55,7 @@ class Loader {
   // Micro-batches in this epoch (epochs count from 1); at least 1.
   [[nodiscard]] virtual std::int64_t n_batches(std::int64_t epoch) const = 0;
   // `index` counts from 0. The engine may call this from another thread while it trains, one call at a time.
+  // In the CPU's memory.
   [[nodiscard]] virtual Batch batch(std::int64_t epoch, std::int64_t index) const = 0;
 };
 

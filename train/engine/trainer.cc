@@ -26,6 +26,7 @@ const OptimizerConfig& optimizer_config(const TrainingPlan& plan, const std::str
 std::vector<Turn> make_turns(Task& task, const TrainingPlan& plan) {
   std::vector<Turn> turns;
   for (const auto& network : task.networks()) {
+    if (!plan.device.is_cpu()) network.module->to(plan.device);
     turns.push_back({network, std::make_unique<AdamW>(*network.module, optimizer_config(plan, network.name))});
   }
   return turns;
@@ -70,14 +71,18 @@ Trainer::Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink&
       ranks_(ranks),
       store_(ranks.is_first() ? make_store(plan_) : nullptr),
       turns_(make_turns(task, plan_)),
-      feed_(loader, plan_.trainer.accumulation),
+      scaler_(plan_.trainer.precision == "fp16" ? LossScaler(plan_.device) : LossScaler()),
+      feed_(loader, plan_.trainer.accumulation, plan_.device),
       average_(make_average(task, plan_.trainer.ema_decay)),
       monitor_(plan_.overtraining) {
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/!plan_.device.is_cpu());
+  if (plan_.device.is_cuda()) set_gpu_products(plan_.trainer.precision);
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   state_.seed = plan_.trainer.seed;
   state_.threads = at::get_num_threads();
   state_.ranks = ranks_.shard().size;
+  state_.device = c10::DeviceTypeName(plan_.device.type(), /*lower_case=*/true);
+  state_.loss_scale = scaler_.scale();
   task_.share_with(ranks_);
   std::vector<std::pair<std::string, Module::NamedTensors>> networks;
   for (const auto& turn : turns_) networks.emplace_back(turn.network.name, turn.network.module->trainable_parameters());
@@ -91,6 +96,8 @@ void Trainer::resume(std::string_view which) {
   auto saved = read_training_files(entry.folder, parts());
   warn_if_different("thread", "--threads", saved.threads, state_.threads);
   warn_if_different("rank", "--processes", saved.ranks, state_.ranks);
+  warn_if_moved(saved.device);
+  saved.device = state_.device;
   saved.threads = state_.threads;
   saved.ranks = state_.ranks;
   state_ = std::move(saved);
@@ -98,6 +105,7 @@ void Trainer::resume(std::string_view which) {
     fail(ErrorKind::config, "the run was trained with seed {} and cannot continue with {}", state_.seed,
          plan_.trainer.seed);
   }
+  scaler_.restore(state_.loss_scale, state_.steps_at_scale);
   monitor_ = OvertrainingMonitor(plan_.overtraining, state_.evaluations);
   saved_step_ = state_.step;
 }
@@ -108,6 +116,14 @@ void Trainer::warn_if_different(std::string_view what, std::string_view option, 
        fmt::format("this run was trained with {} {}{} until now and continues with {}: sums differ in the last "
                    "bit, so it will not equal an uninterrupted run ({} {} would)",
                    then, what, then == 1 ? "" : "s", now, option, then));
+}
+
+void Trainer::warn_if_moved(const std::string& then) {
+  if (then == state_.device) return;
+  warn(events_,
+       fmt::format("this run was trained on {} until now and continues on {}: sums differ in the last bits, so "
+                   "it will not equal an uninterrupted run (trainer.device = \"{}\" would)",
+                   then, state_.device, then));
 }
 
 TrainingOutcome Trainer::run() {
@@ -150,21 +166,27 @@ void Trainer::train_epoch() {
 // Each network's turn: gradients of all micro-batches, their norm, clipping, update. Once something is not finite, that
 // network and those after it stay as they are.
 void Trainer::train_step(std::int64_t epoch, std::span<const Batch> micro_batches) {
-  auto bad = at::zeros({}, at::kBool);
+  auto bad = at::zeros({}, at::TensorOptions(plan_.device).dtype(at::kBool));
   diverged_.clear();
   task_.begin_step(micro_batches);
   for (std::size_t turn = 0; turn < turns_.size(); ++turn) bad = take_turn(turn, micro_batches, bad);
   means_.end_step(bad);
   if (average_) average_->update();
   backup_.forget();
-  if (!bad.item<bool>()) return;
-  count_skipped(diverged_.empty() ? fmt::format("a loss or gradient of epoch {} was not finite", epoch) : diverged_);
+  bad_steps_.add(bad, scaler_.is_on() ? bad.logical_and(scaler_.can_shrink()) : at::zeros_like(bad));
+  scaler_.end_step(bad);
+  if (!plan_.device.is_cpu()) return;  // nobody waits for a GPU here
+  const auto place = fmt::format("epoch {}, step {}", epoch, state_.step + 1);
+  const auto why = diverged_.empty() ? fmt::format("a loss or gradient of epoch {} was not finite", epoch) : diverged_;
+  count_bad_steps(place, why);
+  end_if_diverged(place, why);
 }
 
 at::Tensor Trainer::take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad) {
   auto& [network, optimizer] = turns_[index];
   optimizer->zero_grad();
   auto is_bad = ranks_.sum_gradients(index, differentiate(index, micro_batches, bad));
+  if (scaler_.is_on()) is_bad = is_bad.logical_or(scaler_.unscale(optimizer->gradients()));
   const auto norm = optimizer->gradient_norm();
   is_bad = is_bad.logical_or(at::isfinite(norm).logical_not());
   means_.add("grad_norm/" + network.name, norm, 1.0 / static_cast<double>(state_.ranks));  // each rank adds its part
@@ -189,10 +211,10 @@ at::Tensor Trainer::differentiate(std::size_t index, std::span<const Batch> micr
     const double share = static_cast<double>(micro_batches[i].n_items) / n_items;
     try {
       const auto losses = [&] {
-        const PrecisionScope scope(plan_.trainer.precision);
+        const PrecisionScope scope(plan_.trainer.precision, plan_.device);
         return task_.losses(index, micro_batches[i], context(i));
       }();
-      (losses.total * share).backward();
+      (scaler_.scaled(losses.total) * share).backward();
       is_bad = is_bad.to(losses.total.device()).logical_or(at::isfinite(losses.total.detach()).logical_not());
       for (const auto& [term, value] : losses.terms) means_.add("loss/" + term, value, share);
       means_.add("loss/" + name, losses.total, share);
@@ -205,13 +227,18 @@ at::Tensor Trainer::differentiate(std::size_t index, std::span<const Batch> micr
   return is_bad;
 }
 
-void Trainer::count_skipped(const std::string& why) {
-  state_.skipped_steps += 1;
-  const auto place = fmt::format("epoch {}, step {}", state_.epochs_done + 1, state_.step + 1);
-  if (state_.skipped_steps <= plan_.trainer.max_skipped_steps) {
-    return warn(events_, fmt::format("step skipped at {}: {} ({} of at most {})", place, why, state_.skipped_steps,
-                                     plan_.trainer.max_skipped_steps));
-  }
+void Trainer::count_bad_steps(const std::string& place, const std::string& why) {
+  const auto [diverged, overflowed] = bad_steps_.take();
+  state_.overflowed_steps += overflowed;
+  state_.skipped_steps += diverged;
+  if (diverged == 0 || state_.skipped_steps > plan_.trainer.max_skipped_steps) return;
+  warn(events_, fmt::format("{} skipped at {}: {} ({} of at most {})",
+                            diverged == 1 ? "step" : fmt::format("{} steps", diverged), place, why,
+                            state_.skipped_steps, plan_.trainer.max_skipped_steps));
+}
+
+void Trainer::end_if_diverged(const std::string& place, const std::string& why) const {
+  if (state_.skipped_steps <= plan_.trainer.max_skipped_steps) return;
   const auto& saved = checkpoints();
   fail(ErrorKind::diverged,
        "{} steps had non-finite numbers, more than max_skipped_steps = {}; the last one at {}: {}. {}; lower the "
@@ -219,6 +246,12 @@ void Trainer::count_skipped(const std::string& why) {
        state_.skipped_steps, plan_.trainer.max_skipped_steps, place, why,
        saved.empty() ? "Nothing was saved yet"
                      : fmt::format("The last checkpoint is '{}'", saved.back().folder.string()));
+}
+
+// Of the steps since the last time, where nobody waited for them.
+void Trainer::read_bad_steps() {
+  count_bad_steps(fmt::format("or before epoch {}, step {}", state_.epoch(), state_.step),
+                  "a loss or gradient was not finite");
 }
 
 StepContext Trainer::context(std::size_t micro_batch) const {
@@ -279,6 +312,9 @@ void Trainer::validate(bool is_extra) {
 
 void Trainer::save(bool is_epoch_end) {
   if (!store_) return;
+  read_bad_steps();
+  state_.loss_scale = scaler_.scale();
+  state_.steps_at_scale = scaler_.good_steps();
   const bool is_milestone = is_due(plan_.checkpoints.keep_every, moment(is_epoch_end, since_milestone_));
   CheckpointStore::Place place{.epoch = state_.epoch(), .step = state_.step, .score = {}, .is_milestone = is_milestone};
   const bool is_scored = !state_.evaluations.empty() && state_.evaluations.back().step == state_.step;

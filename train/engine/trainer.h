@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "tools/base/event.h"
+#include "train/engine/bad_steps.h"
 #include "train/engine/batch_feed.h"
 #include "train/engine/checkpoint.h"
 #include "train/engine/checkpoint_index.h"
+#include "train/engine/loss_scaler.h"
 #include "train/engine/overtraining_monitor.h"
 #include "train/engine/ranks.h"
 #include "train/engine/schedule.h"
@@ -28,6 +30,7 @@ namespace melisma {
 // Everything the loop needs beside the task and its batches.
 struct TrainingPlan {
   TrainerConfig trainer;
+  at::Device device = at::kCPU;                                     // what trainer.device means on this machine
   std::vector<std::pair<std::string, OptimizerConfig>> optimizers;  // one a network, by its name
   OvertrainingConfig overtraining;
   CheckpointConfig checkpoints;
@@ -46,11 +49,14 @@ struct TrainingOutcome {
 };
 
 // Trainer(task, loader, plan, events).run(), or resume("last") in between. Deterministic: on one machine with one
-// thread count, a resumed run makes the same numbers as an uninterrupted one, bit for bit. Several ranks make one run:
+// thread count, a resumed run makes the same numbers as an uninterrupted one, bit for bit; on a GPU up to the last bits
+// of the few sums for which LibTorch has no fixed order there. Nothing waits for a GPU between two lines of the log, so
+// skipped steps are counted there when a line is due. Several ranks make one run:
 // each constructs its trainer, resumes and runs; rank 0 reads, decides and writes.
 class Trainer {
  public:
-  // Rank 0 locks the checkpoint folder. Task, loader, sink and ranks must outlive the trainer.
+  // Moves the task's networks to plan.device. Rank 0 locks the checkpoint folder. Task, loader, sink and ranks must
+  // outlive the trainer.
   Trainer(Task& task, const Loader& loader, TrainingPlan plan, EventSink& events, Ranks& ranks = one_rank());
 
   // Continues from a checkpoint ("last", "best" or an epoch). Throws Error(checkpoint) if it is damaged.
@@ -72,7 +78,9 @@ class Trainer {
   at::Tensor take_turn(std::size_t index, std::span<const Batch> micro_batches, const at::Tensor& bad);
   [[nodiscard]] at::Tensor differentiate(std::size_t index, std::span<const Batch> micro_batches,
                                          const at::Tensor& bad);
-  void count_skipped(const std::string& why);
+  void count_bad_steps(const std::string& place, const std::string& why);
+  void end_if_diverged(const std::string& place, const std::string& why) const;
+  void read_bad_steps();
   [[nodiscard]] StepContext context(std::size_t micro_batch) const;
   [[nodiscard]] Moment moment(bool is_epoch_end, const Stopwatch& since) const;
   void after(bool is_epoch_end);
@@ -81,6 +89,7 @@ class Trainer {
   void save(bool is_epoch_end);
   void stop_if_asked();
   void warn_if_different(std::string_view what, std::string_view option, std::int64_t then, std::int64_t now);
+  void warn_if_moved(const std::string& then);
   // What ranks agree on; each of these is collective.
   void share_state();
   [[nodiscard]] Decision decide();
@@ -102,6 +111,8 @@ class Trainer {
   Ranks& ranks_;
   std::unique_ptr<CheckpointStore> store_;  // null but on rank 0
   std::vector<Turn> turns_;
+  LossScaler scaler_;
+  BadSteps bad_steps_;
   BatchFeed feed_;
   std::unique_ptr<WeightAverage> average_;
   OvertrainingMonitor monitor_;

@@ -6,11 +6,12 @@
 #include <string_view>
 #include <tuple>
 
+#include "tools/base/device_name.h"
 #include "tools/config/fields.h"
 
 namespace melisma {
 
-inline constexpr std::array<std::string_view, 2> kPrecisions{"fp32", "bf16"};
+inline constexpr std::array<std::string_view, 4> kPrecisions{"fp32", "tf32", "bf16", "fp16"};
 inline constexpr std::array<std::string_view, 4> kOvertrainingRules{"patience", "trend", "gap", "off"};
 
 // When to stop because held-out quality no longer improves. Asked before each epoch.
@@ -91,6 +92,7 @@ struct TrainerConfig {
   std::uint64_t seed = 1234;
   std::int64_t epochs = 100;
   std::int64_t accumulation = 1;
+  std::string device = "auto";
   std::string precision = "fp32";
   double ema_decay = 0.0;
   Duration validate_every{1, Duration::Unit::epochs};
@@ -102,9 +104,14 @@ struct TrainerConfig {
         field("seed", &C::seed, "seed of every random stream of the run"),
         field("epochs", &C::epochs, "epochs to train at most").at_least(1),
         field("accumulation", &C::accumulation, "micro-batches whose gradients make one step").at_least(1),
+        field("device", &C::device,
+              "where the networks are trained: cpu, cuda (with several processes a GPU each), a certain GPU such as "
+              "cuda:1, or auto (a GPU if there is one)")
+            .checked_by(&device_problem)
+            .cosmetic(),
         field("precision", &C::precision,
-              "arithmetic of the networks while they train; bf16 on CPUs that multiply it, parameters and optimizer "
-              "state stay fp32")
+              "arithmetic of the networks while they train, parameters and optimizer state stay fp32; bf16 on what "
+              "multiplies it, tf32 and fp16 (with loss scaling) on GPUs")
             .choices(kPrecisions),
         field("ema_decay", &C::ema_decay, "decay per step of the averaged weights; 0 = no averaging")
             .range(0, 0.9999999),

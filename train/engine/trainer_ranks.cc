@@ -37,6 +37,7 @@ void Trainer::share_state() {
   const auto threads = state_.threads;
   state_ = TrainState::from_json(ranks_.text_of_first(state_.to_json()));
   state_.threads = threads;
+  scaler_.restore(state_.loss_scale, state_.steps_at_scale);
   monitor_ = OvertrainingMonitor(plan_.overtraining, state_.evaluations);
 }
 

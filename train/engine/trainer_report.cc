@@ -26,11 +26,17 @@ void Trainer::report_progress(std::int64_t n_batches) {
 }
 
 void Trainer::log_interval() {
+  read_bad_steps();
+  end_if_diverged(fmt::format("or before step {}", state_.step), "a loss or gradient was not finite");
   auto values = means_.means(ranks_);
   if (values.empty()) return;  // nothing since the last line
   for (const auto& [network, config] : plan_.optimizers) {
     values.emplace_back("lr/" + network,
                         learning_rate(config, state_.epoch(), state_.step - 1, steps_per_epoch(state_.epoch())));
+  }
+  if (scaler_.is_on()) {
+    values.emplace_back("loss_scale", scaler_.scale());
+    values.emplace_back("overflowed_steps", static_cast<double>(state_.overflowed_steps));
   }
   values.emplace_back("items_per_second", static_cast<double>(items_since_log_) / seconds_since_log_);
   values.emplace_back("seconds_left", seconds_left());

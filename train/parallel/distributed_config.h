@@ -2,6 +2,7 @@
 #pragma once
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -15,6 +16,7 @@
 namespace melisma {
 
 inline constexpr int kHighestPort = 65535;
+inline constexpr std::array<std::string_view, 3> kSumBackends{"auto", "nccl", "gloo"};
 
 namespace ports_detail {
 
@@ -48,6 +50,7 @@ struct DistributedConfig {
   std::string port = "0";
   std::string address = "127.0.0.1";
   std::string interface;
+  std::string backend = "auto";
   double timeout = 300;
   double bucket_mb = 25;
   static constexpr auto fields() {
@@ -62,6 +65,11 @@ struct DistributedConfig {
             .cosmetic(),
         field("interface", &C::interface,
               "network interface that gradients go through; empty = the one that leads to the address")
+            .cosmetic(),
+        field("backend", &C::backend,
+              "what sums gradients: nccl between GPUs, gloo between CPUs (and GPUs, through the CPU's memory); auto = "
+              "the one that suits the device")
+            .choices(kSumBackends)
             .cosmetic(),
         field("timeout", &C::timeout, "longest that ranks wait for each other before one counts as lost")
             .unit("s")

@@ -16,6 +16,7 @@
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
+#include "train/parallel/nccl.h"
 
 namespace melisma {
 namespace {
@@ -61,13 +62,28 @@ class StoreNotes final : public Group::Notes {
   c10::intrusive_ptr<c10d::Store> store_;
 };
 
-class GlooSum final : public PendingSum {
+class OwnSum final : public PendingSum {
  public:
-  explicit GlooSum(c10::intrusive_ptr<c10d::Work> sum) : sum_(std::move(sum)) {}
+  explicit OwnSum(c10::intrusive_ptr<c10d::Work> sum) : sum_(std::move(sum)) {}
   void wait() override { sum_->wait(); }
 
  private:
   c10::intrusive_ptr<c10d::Work> sum_;
+};
+
+// Of a copy in the CPU's memory.
+class CopiedSum final : public PendingSum {
+ public:
+  CopiedSum(c10::intrusive_ptr<c10d::Work> sum, at::Tensor copy, at::Tensor tensor)
+      : sum_(std::move(sum)), copy_(std::move(copy)), tensor_(std::move(tensor)) {}
+  void wait() override {
+    sum_->wait();
+    tensor_.copy_(copy_);
+  }
+
+ private:
+  c10::intrusive_ptr<c10d::Work> sum_;
+  at::Tensor copy_, tensor_;
 };
 
 void stop_if_asked() {
@@ -163,6 +179,7 @@ struct Group::State {
   c10::intrusive_ptr<c10d::Store> store;
   std::shared_ptr<Group::Notes> notes;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  c10::intrusive_ptr<c10d::Backend> nccl;  // null unless it is asked for
 };
 
 Group::Group(Meeting meeting) : state_(std::make_unique<State>()) {
@@ -177,6 +194,11 @@ Group::Group(Meeting meeting) : state_(std::make_unique<State>()) {
     await_everyone(*own.notes, own.meeting);
     is_everyone_there = true;
     own.gloo = connect(own.store, own.meeting);
+    if (own.meeting.use_nccl) {
+      own.nccl =
+          open_nccl(c10::make_intrusive<c10d::PrefixStore>("nccl", own.store), static_cast<int>(own.meeting.place.rank),
+                    static_cast<int>(own.meeting.place.size), as_milliseconds(own.meeting.timeout_seconds));
+    }
   } catch (const Error&) {
     throw;
   } catch (const std::exception& problem) {
@@ -197,11 +219,19 @@ Shard Group::place() const { return state_->meeting.place; }
 double Group::timeout_seconds() const { return state_->meeting.timeout_seconds; }
 std::string Group::meeting_place() const { return place_text(state_->meeting.address, state_->meeting.port); }
 std::shared_ptr<Group::Notes> Group::notes() const { return state_->notes; }
-void Group::disconnect() { state_->gloo.reset(); }
+
+void Group::disconnect() {
+  if (state_->nccl) state_->nccl->abort();  // or a sum that waits for a lost rank would hold the GPU for ever
+  state_->nccl.reset();
+  state_->gloo.reset();
+}
 
 std::unique_ptr<PendingSum> Group::start_sum(const at::Tensor& tensor) {
   std::vector<at::Tensor> tensors{tensor};
-  return std::make_unique<GlooSum>(state_->gloo->allreduce(tensors));
+  if (tensor.is_cpu()) return std::make_unique<OwnSum>(state_->gloo->allreduce(tensors));
+  if (state_->nccl) return std::make_unique<OwnSum>(state_->nccl->allreduce(tensors));
+  tensors.front() = tensor.to(at::kCPU);
+  return std::make_unique<CopiedSum>(state_->gloo->allreduce(tensors), tensors.front(), tensor);
 }
 
 void Group::largest(const at::Tensor& tensor) {
@@ -213,7 +243,13 @@ void Group::largest(const at::Tensor& tensor) {
 
 void Group::broadcast(const at::Tensor& tensor) {
   std::vector<at::Tensor> tensors{tensor};
+  if (state_->nccl && !tensor.is_cpu()) {
+    state_->nccl->broadcast(tensors)->wait();
+    return;
+  }
+  tensors.front() = tensor.to(at::kCPU);
   state_->gloo->broadcast(tensors)->wait();
+  if (!tensor.is_cpu()) tensor.copy_(tensors.front());
 }
 
 }  // namespace melisma

@@ -22,6 +22,7 @@ struct Meeting {
   std::string interface;               // gradients go through it; empty = what leads to the address
   double timeout_seconds = 300;
   std::string notes_prefix;  // of this start among several at one place
+  bool use_nccl = false;     // tensors of this process's current GPU are summed by NCCL; otherwise the CPU sums copies
 };
 
 // A sum under way.
@@ -32,8 +33,9 @@ class PendingSum {
   virtual void wait() = 0;
 };
 
-// Gloo on c10d. Collective calls are made in the same order on every rank; what goes wrong in them is a std::exception
-// of c10d's, after which the group is of no more use. Errors in meeting are Error(network).
+// Gloo on c10d, and NCCL for GPUs that ask for it. Collective calls are made in the same order on every rank; what goes
+// wrong in them is a std::exception of c10d's, after which the group is of no more use. Errors in meeting are
+// Error(network).
 class Group {
  public:
   // Returns when every rank is there. Throws Error(network) naming the ranks that did not come in time, or what cannot

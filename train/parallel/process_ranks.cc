@@ -48,9 +48,9 @@ ProcessRanks::~ProcessRanks() {
 }
 
 void ProcessRanks::beat() {
-  const auto notes = group_->notes()->again();
   const auto key = sign_of_life(shard().rank);
   try {
+    const auto notes = group_->notes()->again();
     for (std::int64_t count = 0; !is_over_; ++count) {
       notes->write(key, std::to_string(count));
       const auto next = std::chrono::steady_clock::now() + std::chrono::duration<double>(beat_seconds_);

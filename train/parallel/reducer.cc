@@ -89,8 +89,10 @@ at::Tensor Reducer::finish(const at::Tensor& bad) {
   is_expecting_ = false;
   n_overlapped_ = static_cast<std::int64_t>(n_started_);
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) arrive(slot);  // what no backward pass brought
-  status_.data_ptr<float>()[0] = bad.item<bool>() ? 1 : 0;
+  const auto bad_there = bad.is_cpu() ? at::Tensor() : bad.to(at::kFloat).view({1});
+  if (bad.is_cpu()) status_.data_ptr<float>()[0] = bad.item<bool>() ? 1 : 0;
   const auto status = group_.start_sum(status_);
+  const auto all_bad = bad_there.defined() ? group_.start_sum(bad_there) : nullptr;
   for (auto& bucket : buckets_) bucket.sum->wait();
   status->wait();
   const auto* counts = status_.const_data_ptr<float>();
@@ -98,7 +100,9 @@ at::Tensor Reducer::finish(const at::Tensor& bad) {
     const auto& parameter = slots_[slot].parameter;
     parameter.mutable_grad() = counts[1 + slot] > 0 ? view_of(slots_[slot]) : at::Tensor();
   }
-  return at::full_like(bad, counts[0] > 0);
+  if (!all_bad) return at::full_like(bad, counts[0] > 0);
+  all_bad->wait();
+  return bad_there.squeeze(0) > 0;
 }
 
 }  // namespace melisma

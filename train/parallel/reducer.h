@@ -28,7 +28,8 @@ class Reducer {
   Reducer& operator=(const Reducer&) = delete;
 
   void expect();
-  // `bad` [] bool -> whether it holds on any rank. Throws what the network says.
+  // `bad` [] bool -> whether it holds on any rank, on the same device; where that is no CPU, nobody waits for it.
+  // Throws what the network says.
   [[nodiscard]] at::Tensor finish(const at::Tensor& bad);
 
   [[nodiscard]] std::int64_t n_buckets() const { return std::ssize(buckets_); }
@@ -55,7 +56,7 @@ class Reducer {
   Group& group_;
   std::vector<Slot> slots_;
   std::vector<Bucket> buckets_;
-  at::Tensor status_;  // [1 + parameters]: whether something is bad, which parameters have a gradient
+  at::Tensor status_;  // [1 + parameters] in the CPU's memory: whether something is bad, which have a gradient
   std::size_t n_started_ = 0;
   std::int64_t n_overlapped_ = 0;
   bool is_expecting_ = false;

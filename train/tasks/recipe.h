@@ -21,8 +21,9 @@ namespace melisma {
 // What a recipe is composed with.
 struct RecipeInputs {
   std::shared_ptr<const Dataset> dataset;
-  std::optional<std::filesystem::path> from;  // pretrained weights to start with
-  Shard shard = {};                           // of each batch: this process's
+  std::optional<std::filesystem::path> from;    // pretrained weights to start with
+  Shard shard = {};                             // of each batch: this process's
+  std::int64_t local_rank = 0, local_size = 1;  // among the processes on this machine, which share its GPUs
 };
 
 // A recipe ready to train. The plan lacks only checkpoint_folder and run, which are the command's.

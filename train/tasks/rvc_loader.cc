@@ -117,10 +117,10 @@ Batch RvcLoader::batch(std::int64_t epoch, std::int64_t index) const {
     batch.first_item = first;
     std::vector<std::int64_t> all_lengths;
     for (const auto i : chosen) all_lengths.push_back(pieces_.pieces[i].n_frames);
-    batch.add("all_lengths", at::tensor(all_lengths, at::kLong));
+    batch.add_for_cpu("all_lengths", at::tensor(all_lengths, at::kLong));
   }
   batch.add("content", content);
-  batch.add("lengths", lengths);
+  batch.add_for_cpu("lengths", lengths);
   batch.add("coarse_pitch", coarse);
   batch.add("f0", f0);
   batch.add("speaker", speaker);

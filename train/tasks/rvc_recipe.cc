@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "models/layers/device.h"
 #include "models/rvc/training_file.h"
 #include "models/weights/model_file.h"
 #include "tools/base/error.h"
@@ -203,7 +204,8 @@ Schema RvcRecipe::schema() {
 }
 
 ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
-  require_precision(settings_.trainer.precision);
+  const auto device = open_device(settings_.trainer.device, inputs.local_rank, inputs.local_size);
+  require_precision(settings_.trainer.precision, device);
   const auto& dataset = *inputs.dataset;
   settings_.pitch = pitch_as_stored(settings_.pitch, dataset.feature_sets());
   settings_.content = content_as_stored(settings_.content, dataset.feature_sets());
@@ -226,7 +228,10 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
   ComposedTask composed;
   composed.facts = facts_of(settings_, *task, pieces);
   if (inputs.from) load_starting_point(*task, settings_, *inputs.from, dataset.speakers(), composed.facts);
+  composed.facts.emplace_back("device",
+                              fmt::format("{}, networks in {}", device_text(device), settings_.trainer.precision));
   composed.plan.trainer = settings_.trainer;
+  composed.plan.device = device;
   composed.plan.optimizers = {{"discriminator", settings_.discriminator_optimizer},
                               {"generator", settings_.generator_optimizer}};
   composed.plan.overtraining = settings_.overtraining;

@@ -9,6 +9,7 @@
 #include "data/signal/mel_loss.h"
 #include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
+#include "models/layers/device.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
 #include "train/engine/freeze.h"
@@ -35,6 +36,17 @@ TrainingNoise rows_of(TrainingNoise noise, const Batch& batch) {
     auto whole = shape.vec();
     whole.at(0) = n_all;
     return draw(layer, whole).narrow(0, first, n);
+  };
+  return noise;
+}
+
+// As the batch's networks use it. Where segments start stays with the CPU, which cuts them out.
+TrainingNoise on_device_of(const at::Tensor& batch, TrainingNoise noise) {
+  const auto device = batch.device();
+  for (auto* part : {&noise.posterior, &noise.source, &noise.phases}) *part = on_device(*part, device);
+  if (device.is_cpu() || !noise.layers) return noise;
+  noise.layers = [draw = noise.layers, device](std::int64_t layer, at::IntArrayRef shape) {
+    return on_device(draw(layer, shape), device);
   };
   return noise;
 }
@@ -116,7 +128,8 @@ Losses RvcTask::losses(std::size_t network, const Batch& batch, const StepContex
 
 RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) const {
   const auto& spectrum = batch.at("spectrum");
-  const auto noise = rows_of(noise_->draw(settings_.model, batch.of_all(), spectrum.size(2), context), batch);
+  auto drawn = noise_->draw(settings_.model, batch.of_all(), spectrum.size(2), context);
+  const auto noise = on_device_of(spectrum, rows_of(std::move(drawn), batch));
   const RvcInput input{batch.at("content"), batch.at("lengths"), batch.at("coarse_pitch"), batch.at("f0"),
                        batch.at("speaker")};
   Made made{generator_.forward(input, spectrum, noise), {}, kl_share_of(batch)};
@@ -166,7 +179,7 @@ double RvcTask::mel_distance_of(const std::vector<Clip>& clips, std::int64_t ste
   file.config = to_canonical_json(voice_);
   file.weights = generator_.state_dict();
   file.sample_rate_hz = settings_.model.sample_rate_hz;
-  const auto voice = Voice::load(file);
+  const auto voice = Voice::load(file, file.weights.begin()->second.device());
   const auto [rank, size] = ranks_->shard();
   std::vector<double> distances(clips.size(), 0.0);
   for (std::size_t i = 0; i < clips.size(); ++i) {

@@ -57,7 +57,7 @@ class TinyGan final : public Task {
     if (options_.use_noise) {
       auto generator_of_noise = context.generator("noise");
       const auto noise = at::randn({batch.of_all(), input.size(1)}, generator_of_noise, at::TensorOptions());
-      input = input + 0.01 * noise.narrow(0, batch.first_item, batch.n_items);
+      input = input + 0.01 * noise.narrow(0, batch.first_item, batch.n_items).to(input.device());
     }
     const auto made = generator.forward(input);
     if (network == 0) {
@@ -73,7 +73,7 @@ class TinyGan final : public Task {
   }
 
   NamedValues validate(std::int64_t epoch, std::int64_t, EventSink&) override {
-    const auto input = TinyNetwork::numbers("held-out", {16, 4});
+    const auto input = TinyNetwork::numbers("held-out", {16, 4}).to(generator.first.device());
     const auto error = at::mean(at::square(generator.forward(input) - truth(input))).item<double>();
     return {{"mel_distance", options_.score ? options_.score(epoch) : error}, {"error", error}};
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/pretend_device.h"
 #include "tests/train/engine/tiny_gan.h"
 #include "tests/train/parallel/message_of.h"
 #include "tools/base/atomic_file.h"
@@ -48,6 +49,27 @@ class Team {
  private:
   std::vector<std::unique_ptr<TinyRun>> runs_;
 };
+
+std::string newest_model(const Trainer& trainer) {
+  return read_file(trainer.checkpoints().back().folder / "model.safetensors");
+}
+
+TEST(TrainerRanks, RanksOnGpusTrainWhatRanksOnCpusDo) {
+  if (!testing::has_pretend_devices()) GTEST_SKIP() << "a GPU is in sight; hide it with CUDA_VISIBLE_DEVICES=";
+  const TemporaryFolder folder;
+  Team here(folder / "cpu", 2);
+  Team there(folder / "gpu", 2, [](TinyRun& run, std::int64_t rank) {
+    run.plan.device = testing::pretend_device(static_cast<int>(rank));
+    run.options.explodes = [](std::int64_t step) { return step == 2; };
+  });
+  here[0].options.explodes = here[1].options.explodes = there[0].options.explodes;
+  here.run();
+  there.run();
+  EXPECT_EQ(there[1].task->generator.first.device(), testing::pretend_device(1));
+  EXPECT_EQ(newest_model(*here[0].trainer), newest_model(*there[0].trainer));
+  EXPECT_EQ(there[0].trainer->state().skipped_steps, 1);
+  EXPECT_EQ(there[1].trainer->state().skipped_steps, 1);
+}
 
 double largest_difference(const Module& left, const Module& right) {
   double largest = 0;

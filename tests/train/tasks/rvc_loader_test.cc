@@ -162,8 +162,8 @@ TEST(RvcLoader, ShardsAreTheRowsOfTheWholeBatch) {
     EXPECT_EQ(part.of_all(), 2);
     EXPECT_EQ(part.n_items, rank < 2 ? 1 : 0);
     EXPECT_TRUE(at::equal(part.at("all_lengths"), whole.at("lengths")));
-    for (const auto& [name, tensor] : whole.items()) {
-      EXPECT_TRUE(at::equal(part.at(name), tensor.narrow(0, part.first_item, part.n_items))) << name;
+    for (const auto& item : whole.items()) {
+      EXPECT_TRUE(at::equal(part.at(item.name), item.tensor.narrow(0, part.first_item, part.n_items))) << item.name;
     }
   }
 }

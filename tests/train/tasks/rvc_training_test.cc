@@ -294,7 +294,7 @@ RecordedTraining in_double(RecordedTraining training) {
   for (auto& batch : training.batches) {
     Batch copy;
     copy.n_items = batch.n_items;
-    for (const auto& [name, tensor] : batch.items()) copy.add(name, converted(tensor));
+    for (const auto& item : batch.items()) copy.add(item.name, converted(item.tensor));
     batch = std::move(copy);
   }
   return training;
