@@ -1,0 +1,19 @@
+// A stereo recording in double precision, as matching works on it.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "data/audio/waveform.h"
+
+namespace melisma {
+
+struct StereoSignal {
+  std::vector<double> left, right;  // equally long
+  std::int64_t sample_rate_hz = 0;
+  [[nodiscard]] std::int64_t n_frames() const { return static_cast<std::int64_t>(left.size()); }
+};
+
+// One channel becomes two equal ones. Throws Error(data) for more than two, and for a sample that is not finite.
+[[nodiscard]] StereoSignal stereo_of(const Waveform& wave);
+
+}  // namespace melisma
