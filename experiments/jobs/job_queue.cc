@@ -161,6 +161,13 @@ std::vector<Job> JobQueue::list(const JobFilter& filter) const {
   return jobs;
 }
 
+std::vector<std::string> JobQueue::engines_at_work() const {
+  std::vector<std::string> engines;
+  auto rows = database_.query("SELECT DISTINCT engine FROM jobs WHERE state IN ('queued', 'running')");
+  while (rows.next()) engines.push_back(rows.text(0));
+  return engines;
+}
+
 // The lock is taken before the job is, so that a job is running in the queue only while somebody has its lock, or had
 // and was killed.
 std::optional<ClaimedJob> JobQueue::claim(const std::string& device) {

@@ -42,6 +42,9 @@ class JobQueue {
   // By number.
   [[nodiscard]] std::vector<Job> list(const JobFilter& filter = {}) const;
 
+  // Engines that have jobs queued or running.
+  [[nodiscard]] std::vector<std::string> engines_at_work() const;
+
   // The queued job of the local engine whose turn has come on `device`, from now on running there.
   [[nodiscard]] std::optional<ClaimedJob> claim(const std::string& device);
   // Whether a queued job of the local engine will come up on `device`: now, after a delay, or when jobs that run now,

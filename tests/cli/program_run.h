@@ -67,8 +67,8 @@ inline bool has_one_thread() {
 // when they are opened, and not where the program looks for its own file.
 inline bool may_fork(const std::vector<std::string>& arguments) {
   const auto names = [&](std::string_view word) { return std::ranges::find(arguments, word) != arguments.end(); };
-  return !names("--threads") && !names("bench") && !names("engine") && !names("--processes") && has_one_thread() &&
-         has_engine_open();
+  return !names("--threads") && !names("bench") && !names("engine") && !names("jobs") && !names("--processes") &&
+         has_one_thread() && has_engine_open();
 }
 
 }  // namespace program_run_detail

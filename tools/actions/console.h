@@ -6,7 +6,8 @@
 
 namespace melisma {
 
-// Messages and progress on stderr; more sinks may be added.
+// Messages and progress on stderr, and progress in the job's folder where this process is a job; more sinks may be
+// added.
 [[nodiscard]] std::unique_ptr<EventHub> console_events();
 
 }  // namespace melisma

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/runs/held_out_caveat.h"
+#include "experiments/runs/job_note.h"
 #include "experiments/runs/run.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
@@ -127,6 +128,7 @@ Session reopen_run(const TrainOptions& options, const RecipeRow& row, const Rank
   }
   Session session;
   session.run = run_to_resume(options);
+  note_run_of_job(session.run->folder());
   const auto manifest = session.run->manifest();
   if (const auto recipe = manifest.value("recipe", ""); recipe != options.recipe) {
     fail(ErrorKind::usage, "run '{}' is of recipe {}; resume it with: melisma train {} --resume {}", session.run->id(),

@@ -1,6 +1,8 @@
 // The table of commands, in the order `melisma --help` shows them.
 #pragma once
 #include <array>
+#include <string>
+#include <vector>
 
 #include "tools/cli/command.h"
 
@@ -25,6 +27,7 @@ std::function<int()> define_preview(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_models(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_jobs(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_evaluate(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_report(CLI::App& app, const GlobalOptions& global);
 
@@ -48,6 +51,7 @@ inline constexpr std::array kCommands{
     Command{"bench", "benchmarks against what users would pick instead", define_bench},
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
+    Command{"jobs", "command lines that run by themselves: queued, worked off, watched, cancelled", define_jobs},
     Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},
     Command{"compare", "two voices by their weights, and over the same held-out recordings", define_compare},
     Command{"report", "one self-contained page about one or more runs", define_report},
@@ -56,6 +60,9 @@ inline constexpr std::array kCommands{
 
 // Parses argv and runs the command; returns the exit code.
 int run_program(int argc, char** argv);
+
+// Throws Error(usage) if run_program would refuse these words (those after `melisma`); nothing is run.
+void check_command_line(std::vector<std::string> words);
 
 // Ends the process with what was written to stdout and stderr, without taking libraries down: LibTorch's tables of
 // operators alone would take a third of the time of a short command, and the system takes everything back anyway.

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <vector>
 
 #include "tools/base/error.h"
@@ -58,28 +59,47 @@ void check_command_name(int argc, char** argv) {
   }
 }
 
-int run_parsed(int argc, char** argv) {
+// The parser of command lines, and what each command does.
+struct Parser {
   GlobalOptions global;
   CLI::App app{kDescription, "melisma"};
-  app.set_version_flag("--version", fmt::format("melisma {} (commit {})", MELISMA_VERSION, program_commit()));
-  app.add_option("--workspace", global.workspace, "folder of datasets, runs and models")->capture_default_str();
-  app.add_option("--threads", global.threads, "threads to compute with; 0 = one a physical core")
-      ->check(CLI::NonNegativeNumber);
-  app.require_subcommand(1);
-  app.fallthrough();
-  check_command_name(argc, argv);
   std::vector<std::pair<CLI::App*, std::function<int()>>> commands;
-  for (const auto& command : kCommands) {
-    auto* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
-    commands.emplace_back(sub, command.define(*sub, global));
+
+  Parser() {
+    app.set_version_flag("--version", fmt::format("melisma {} (commit {})", MELISMA_VERSION, program_commit()));
+    app.add_option("--workspace", global.workspace, "folder of datasets, runs, models and jobs")
+        ->take_last()
+        ->capture_default_str();
+    app.add_option("--threads", global.threads, "threads to compute with; 0 = one a physical core")
+        ->take_last()
+        ->check(CLI::NonNegativeNumber);
+    app.require_subcommand(1);
+    app.fallthrough();
+    for (const auto& command : kCommands) {
+      auto* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+      commands.emplace_back(sub, command.define(*sub, global));
+    }
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& problem) {
-    if (problem.get_exit_code() == 0) return app.exit(problem);  // --help, --version
-    throw Error(ErrorKind::usage, parse_problem(app, problem));
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+
+  // An exit code if all the line asks for, help or the version, is printed already.
+  std::optional<int> parse(int argc, char** argv) {
+    check_command_name(argc, argv);
+    try {
+      app.parse(argc, argv);
+      return std::nullopt;
+    } catch (const CLI::ParseError& problem) {
+      if (problem.get_exit_code() != 0) throw Error(ErrorKind::usage, parse_problem(app, problem));
+      return app.exit(problem);
+    }
   }
-  for (const auto& [sub, run] : commands) {
+};
+
+int run_parsed(int argc, char** argv) {
+  Parser parser;
+  if (const auto exit_code = parser.parse(argc, argv)) return *exit_code;
+  for (const auto& [sub, run] : parser.commands) {
     if (sub->parsed()) return run();
   }
   return 2;
@@ -97,6 +117,16 @@ int run_program(int argc, char** argv) {
     fmt::print(stderr, "melisma: internal: {} (this is a defect; please report the command and this line)\n",
                error.what());
     return 70;
+  }
+}
+
+void check_command_line(std::vector<std::string> words) {
+  words.insert(words.begin(), "melisma");
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  Parser parser;
+  if (parser.parse(static_cast<int>(argv.size()), argv.data())) {
+    throw Error(ErrorKind::usage, "this command line only asks for help");
   }
 }
 

@@ -1,6 +1,7 @@
 #include "tools/cli/settings_table.h"
 
 #include "data/effects/effects.h"
+#include "experiments/jobs/jobs_config.h"
 #include "tools/config/config.h"
 #include "train/prepare/prepare_config.h"
 #include "train/tasks/rvc_settings.h"
@@ -20,6 +21,7 @@ class Held final : public SettingsOfTask {
 }  // namespace
 
 std::unique_ptr<SettingsOfTask> make_prepare_settings() { return std::make_unique<Held<PrepareConfig>>(); }
+std::unique_ptr<SettingsOfTask> make_jobs_settings() { return std::make_unique<Held<JobsConfig>>(); }
 std::unique_ptr<SettingsOfTask> make_effect_settings() {
   class Effects final : public SettingsOfTask {
    public:
