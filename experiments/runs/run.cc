@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "experiments/runs/job_note.h"
+#include "experiments/runs/run_name.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 #include "tools/base/error.h"
@@ -21,16 +22,6 @@ using Json = nlohmann::ordered_json;
 
 bool is_run_folder(const fs::path& folder) {
   return fs::is_regular_file(folder / "config.toml") && fs::is_regular_file(folder / "manifest.json");
-}
-
-void check_run_name(std::string_view name) {
-  const auto is_fine = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
-  };
-  if (name.empty() || name.front() == '.' || !std::all_of(name.begin(), name.end(), is_fine)) {
-    fail(ErrorKind::usage, "'{}' cannot name a run; use letters, digits, '-', '_' and '.'", name);
-  }
 }
 
 std::string name_in_id(const std::string& id) { return id.substr(0, id.rfind('-')); }
@@ -60,6 +51,16 @@ Json read_json(const fs::path& path) {
 }
 
 }  // namespace
+
+void check_run_name(std::string_view name) {
+  const auto is_fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  };
+  if (name.empty() || name.front() == '.' || !std::all_of(name.begin(), name.end(), is_fine)) {
+    fail(ErrorKind::usage, "'{}' cannot name a run; use letters, digits, '-', '_' and '.'", name);
+  }
+}
 
 Json to_json(const RunStatus& status) {
   return {{"state", status.state},

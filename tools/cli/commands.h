@@ -28,6 +28,7 @@ std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_models(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_runs(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_jobs(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_sweep(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_evaluate(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_report(CLI::App& app, const GlobalOptions& global);
 
@@ -52,6 +53,7 @@ inline constexpr std::array kCommands{
     Command{"engine", "numeric libraries and fast paths in force on this machine", define_engine},
     Command{"runs", "trainings of the workspace: what they are, where they stand, how they differ", define_runs},
     Command{"jobs", "command lines that run by themselves: queued, worked off, watched, cancelled", define_jobs},
+    Command{"sweep", "trainings that differ in settings: all, some at random, or the best for longer", define_sweep},
     Command{"evaluate", "a voice over held-out recordings, with intervals and baselines", define_evaluate},
     Command{"compare", "two voices by their weights, and over the same held-out recordings", define_compare},
     Command{"report", "one self-contained page about one or more runs", define_report},

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "data/effects/effects.h"
+#include "experiments/sweeps/sweep_file.h"
 #include "tools/base/error.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
@@ -55,8 +56,19 @@ int check_chain(const ConfigOptions& options) {
   return 0;
 }
 
+// What varies is checked with the recipe that it belongs to: when the sweep is run.
+int check_sweep(const ConfigOptions& options) {
+  const auto sweep = read_sweep_file(options.file, options.overrides);
+  std::vector<std::string> varied;
+  for (const auto& key : sweep.keys) varied.push_back(key.path);
+  fmt::print("'{}' is fine for sweep: {} over {}\n", options.file.string(), sweep.config.method,
+             fmt::join(varied, ", "));
+  return 0;
+}
+
 int check_file(const ConfigOptions& options) {
   if (options.task == "effects") return check_chain(options);
+  if (options.task == "sweep") return check_sweep(options);
   const auto& row = find_row(kSettingsOfTasks, options.task, "task", ErrorKind::usage);
   const auto settings = row.make(), defaults = row.make();
   auto schema = settings->schema();
@@ -77,7 +89,7 @@ std::function<int()> define_config(CLI::App& app, const GlobalOptions&) {
   auto* checked = app.add_subcommand("check", "read a settings file, report every problem, say what it changes");
   auto* reference = app.add_subcommand("reference", "the Markdown page of every setting");
   app.require_subcommand(1);
-  explained->add_option("task", options->task, "prepare, rvc, effects or jobs")->required();
+  explained->add_option("task", options->task, "prepare, rvc, effects, jobs or sweep")->required();
   explained->add_option("setting", options->setting, "only this one, or this section");
   checked->add_option("file", options->file, "a TOML file")->required();
   checked->add_option("--task", options->task, "whose settings they are")->capture_default_str();

@@ -25,6 +25,7 @@ struct SettingsRow {
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_effect_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_jobs_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_sweep_settings();
 
 inline constexpr std::array kSettingsOfTasks{
     SettingsRow{"prepare", "how recordings become a dataset: melisma prepare", make_prepare_settings},
@@ -35,6 +36,11 @@ inline constexpr std::array kSettingsOfTasks{
         "order, with its name and its settings, here written name.setting",
         make_effect_settings},
     SettingsRow{"jobs", "how jobs are run: jobs.toml of the workspace, melisma jobs --config", make_jobs_settings},
+    SettingsRow{
+        "sweep",
+        "trainings that differ in settings: melisma sweep run. The file's table [over] has what varies, each key "
+        "of the recipe with a list of values or a range, \"1e-5..1e-3:log\"",
+        make_sweep_settings},
 };
 
 // The Markdown page of every setting of every task: experiments/configs/REFERENCE.md.

@@ -43,6 +43,7 @@ melisma_library(train/tasks TORCH
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
 melisma_library(experiments/jobs DEPS base config database runs)
 melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF engine LINK Eigen3::Eigen)
+melisma_library(experiments/sweeps DEPS base config database runs jobs report HEADERS_OF audio)
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH
   DEPS base config database audio signal sets weights layers pitch content rvc retrieval features quantized convert statistics
@@ -53,7 +54,7 @@ melisma_library(tools/actions TORCH
   DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert statistics metrics suites
        prepare import engine parallel tasks runs jobs report bench retrieval)
 melisma_library(tools/cli
-  DEPS base config database audio effects sets catalogue prepare runs jobs report LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
+  DEPS base config database audio effects sets catalogue prepare runs jobs report sweeps LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
   HEADERS_OF signal weights rvc features convert suites engine parallel tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
