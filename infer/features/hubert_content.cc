@@ -13,6 +13,7 @@
 #include "infer/features/recording_pieces.h"
 #include "models/catalogue/weights_folder.h"
 #include "models/content/hubert_file.h"
+#include "models/layers/device.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -50,7 +51,7 @@ fs::path checked_weights(const ContentConfig& config) {
 using Network = std::shared_ptr<const Hubert>;
 
 Network loaded(const fs::path& path, at::ScalarType arithmetic) {
-  Network network = load_hubert(path, arithmetic);
+  Network network = load_hubert(path, arithmetic, scoped_device());
   const auto& strides = network->config().conv_strides;
   const auto step = std::accumulate(strides.begin(), strides.end(), std::int64_t{1}, std::multiplies<>());
   if (step != kRowSamples) {
@@ -73,7 +74,8 @@ HubertOutput output_of(const HubertSettings& settings) {
 // A network that has the output asked for.
 Network network_of(const ContentConfig& config) {
   const auto path = checked_weights(config);
-  auto network = remembered(path, config.hubert.arithmetic == "bf16" ? loaded_bf16 : loaded_fp32);
+  auto network =
+      remembered(path, config.hubert.arithmetic == "bf16" ? loaded_bf16 : loaded_fp32, scoped_device().str());
   const auto [layer, projection] = output_of(config.hubert);
   if (layer > network->config().n_layers) {
     fail(ErrorKind::config, "content.hubert: layer {} is asked for, but '{}' has {}", layer, path.string(),
@@ -116,8 +118,9 @@ Heard heard(std::span<const float> clip, const HubertConfig& config) {
 
 // The rows to keep of what the network made of a piece, into the clip's matrix.
 void take(const Piece& piece, const at::Tensor& made, FeatureMatrix& features) {
-  const auto kept =
-      made.narrow(0, piece.rows.keep.first - piece.rows.compute.first, piece.rows.keep.length()).contiguous();
+  const auto kept = made.narrow(0, piece.rows.keep.first - piece.rows.compute.first, piece.rows.keep.length())
+                        .to(at::kCPU)
+                        .contiguous();
   std::copy_n(kept.const_data_ptr<float>(), kept.numel(),
               features.values.begin() + piece.rows.keep.first * features.width);
 }
@@ -144,7 +147,7 @@ std::vector<Piece> pieces_of(const std::vector<Heard>& clips, const std::vector<
 void hear(const Hubert& network, const HubertOutput& output, const std::vector<Piece>& pieces,
           std::vector<FeatureMatrix>& features) {
   const auto n = std::ssize(pieces);
-  if (n < omp_get_max_threads() || omp_get_max_threads() == 1) {
+  if (n < omp_get_max_threads() || omp_get_max_threads() == 1 || !network.device().is_cpu()) {
     std::vector<std::span<const float>> waves;
     for (const auto& piece : pieces) waves.push_back(piece.wave);
     const auto made = network(waves, output);

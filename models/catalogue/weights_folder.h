@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace melisma {
@@ -33,15 +34,16 @@ struct FileStamp {
 [[nodiscard]] FileStamp stamp_of(const std::filesystem::path& path);
 
 // make(path), or what it gave before if the file is still the same one. Whoever asks meanwhile waits for the one
-// result.
+// result. `place`: where the result lives, if there may be one in each of several places (a device's name).
 template <class Value>
-Value remembered(const std::filesystem::path& path, Value (*make)(const std::filesystem::path&)) {
+Value remembered(const std::filesystem::path& path, Value (*make)(const std::filesystem::path&),
+                 const std::string& place = {}) {
   static std::mutex mutex;
-  static std::map<std::pair<Value (*)(const std::filesystem::path&), std::filesystem::path>,
+  static std::map<std::tuple<Value (*)(const std::filesystem::path&), std::filesystem::path, std::string>,
                   std::pair<FileStamp, Value>>
       known;
   const auto stamp = stamp_of(path);
-  const std::pair key(make, std::filesystem::absolute(path));
+  const std::tuple key(make, std::filesystem::absolute(path), place);
   const std::lock_guard lock(mutex);
   const auto found = known.find(key);
   if (found != known.end() && found->second.first == stamp) return found->second.second;

@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
+#include "models/layers/device.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -127,7 +128,26 @@ void ConvolutionStack::compute_halving(std::size_t layer, std::int64_t first, co
   }
 }
 
+// wave [N] -> [frames, channels], on the weights' device.
+at::Tensor ConvolutionStack::plain(const at::Tensor& wave) const {
+  const c10::NoGradGuard no_grad;
+  auto x = wave.view({1, 1, -1});
+  for (std::size_t layer = 0; layer < weights_.size(); ++layer) {
+    const auto bias = config_.conv_bias ? biases_[layer] : at::Tensor();
+    const auto weight = weights_[layer].to(arithmetic_);
+    x = at::conv1d(x.to(arithmetic_), weight, {}, config_.conv_strides[layer]).to(at::kFloat);
+    if (bias.defined()) x = x + bias.unsqueeze(1);
+    if (layer == 0) x = at::group_norm(x, x.size(1), scale_, shift_, convolution_stack_detail::kGroupNormEps);
+    x = at::gelu(x);
+  }
+  return x[0].t();
+}
+
 at::Tensor ConvolutionStack::operator()(std::span<const float> wave) const {
+  if (!scale_.is_cpu()) {
+    const auto samples = at::from_blob(const_cast<float*>(wave.data()), {std::ssize(wave)}, at::kFloat);
+    return plain(on_device(samples, scale_.device()));
+  }
   if (layers_.empty()) fail(ErrorKind::internal, "a convolution stack is used before fold(true)");
   const c10::NoGradGuard no_grad;
   const auto last = config_.conv_channels.size() - 1;

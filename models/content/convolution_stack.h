@@ -22,6 +22,8 @@ class ConvolutionStack final : public Module {
   void fold(bool on) override;
   // Mono wave at 16 kHz -> [frames, channels]. The wave must give at least one frame.
   [[nodiscard]] at::Tensor operator()(std::span<const float> wave) const;
+  // The same in LibTorch's own operations and without fold(): what other devices than the CPU do. wave [N], there.
+  [[nodiscard]] at::Tensor plain(const at::Tensor& wave) const;
 
  private:
   // One layer as matrix products: weight [out, taps * in] of neighbouring taps, at most as many as the stride, so that

@@ -103,6 +103,27 @@ at::Tensor HubertLayer::operator()(const at::Tensor& x, std::span<const std::int
   return (*final_norm_)(sum);
 }
 
+at::Tensor HubertLayer::product(const at::Tensor& x, const Linear& layer) const {
+  return at::linear(x.to(arithmetic_), layer.weight.to(arithmetic_)).to(at::kFloat) + layer.bias;
+}
+
+at::Tensor HubertLayer::plain(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+  const auto width = x.size(1) / n_heads_;
+  const auto query = product(x, *query_), key = product(x, *key_), value = product(x, *value_);
+  std::vector<at::Tensor> clips;
+  std::int64_t first = 0;
+  for (const auto length : lengths) {
+    const auto heads = [&](const at::Tensor& rows) {  // [1, heads, length, width of a head]
+      return rows.narrow(0, first, length).view({1, length, n_heads_, width}).transpose(1, 2);
+    };
+    const auto values = at::scaled_dot_product_attention(heads(query), heads(key), heads(value));
+    clips.push_back(values.transpose(1, 2).reshape({length, x.size(1)}));
+    first += length;
+  }
+  const auto attended = (*norm_)(x + product(at::cat(clips), *out_));
+  return (*final_norm_)(attended + product(at::gelu(product(attended, *up_)), *down_));
+}
+
 Hubert::Hubert(const HubertConfig& config, at::ScalarType arithmetic) : config_(config) {
   convolutions_ = make_child<ConvolutionStack>("feature_extractor", config, arithmetic);
   const auto channels = config.conv_channels.back();
@@ -139,6 +160,8 @@ void Hubert::keep_only_packed() {
   for (const auto& layer : layers_) layer->keep_only_packed();
 }
 
+at::Device Hubert::device() const { return entrance_->weight.device(); }
+
 std::int64_t Hubert::width(const HubertOutput& output) const {
   return output.projection ? config_.projection : config_.hidden;
 }
@@ -154,6 +177,10 @@ at::Tensor Hubert::embedded(const at::Tensor& convolved, std::span<const std::in
 
 at::Tensor Hubert::encoded(at::Tensor x, std::span<const std::int64_t> lengths, std::int64_t n_layers) const {
   const c10::NoGradGuard no_grad;
+  if (!x.is_cpu()) {
+    for (std::int64_t i = 0; i < n_layers; ++i) x = layers_[static_cast<std::size_t>(i)]->plain(x, lengths);
+    return x;
+  }
   HubertScratch scratch(config_, x.size(0));
   for (std::int64_t i = 0; i < n_layers; ++i) x = (*layers_[static_cast<std::size_t>(i)])(x, lengths, scratch);
   return x;

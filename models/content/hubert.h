@@ -1,4 +1,5 @@
-// HuBERT: a recording to what is said in it, one vector each 20 ms. Inference on the CPU.
+// HuBERT: a recording to what is said in it, one vector each 20 ms. Inference: on the CPU with kernels of its own,
+// elsewhere with LibTorch's.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -43,8 +44,11 @@ class HubertLayer final : public Module {
   // x [rows, hidden], the clips of `lengths` rows one after the other; a clip attends to itself alone.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, std::span<const std::int64_t> lengths,
                                       HubertScratch& scratch) const;
+  // The same in LibTorch's own operations and without fold(): what other devices than the CPU do.
+  [[nodiscard]] at::Tensor plain(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
 
  private:
+  [[nodiscard]] at::Tensor product(const at::Tensor& x, const Linear& layer) const;
   void attend(const at::Tensor& x, std::span<const std::int64_t> lengths, HubertScratch& scratch) const;
   std::int64_t n_heads_;
   at::ScalarType arithmetic_;
@@ -60,7 +64,8 @@ class HubertLayer final : public Module {
 };
 
 // Parameter names are those of Hugging Face's HubertModel (masked_spec_embed left out, which only training uses), and
-// final_proj where the file has one. load(), then fold(true), then use.
+// final_proj where the file has one. load(), then fold(true), then use; on another device than the CPU load(), to(),
+// then use, where waves come from the CPU's memory and what is made stays on the device.
 class Hubert final : public Module {
  public:
   // arithmetic: of the matrix products, kFloat or kBFloat16 (Error(device) where the CPU does not multiply it).
@@ -78,6 +83,8 @@ class Hubert final : public Module {
   // Error(usage) for a layer or projection that the network has not.
   [[nodiscard]] std::vector<at::Tensor> operator()(std::span<const std::span<const float>> waves,
                                                    const HubertOutput& output) const;
+
+  [[nodiscard]] at::Device device() const;
 
   // The steps of it, for clips of `lengths` frames one after the other.
   [[nodiscard]] at::Tensor convolved(std::span<const float> wave) const;  // [frames, conv channels]

@@ -235,7 +235,7 @@ HubertConfig hubert_config_of(const StateDict& weights, std::string_view config_
   return config;
 }
 
-std::unique_ptr<Hubert> load_hubert(const fs::path& file, at::ScalarType arithmetic) {
+std::unique_ptr<Hubert> load_hubert(const fs::path& file, at::ScalarType arithmetic, at::Device device) {
   auto weights = with_hubert_names(read_model(file).weights);
   return with_context(fmt::format("loading '{}'", file.string()), [&] {
     const auto beside = file.parent_path() / "config.json";
@@ -245,6 +245,10 @@ std::unique_ptr<Hubert> load_hubert(const fs::path& file, at::ScalarType arithme
     hubert_file_detail::check_finite(weights);
     weights = {};
     network->set_requires_grad(false);
+    if (!device.is_cpu()) {
+      network->to(device);
+      return network;
+    }
     network->fold(true);
     network->keep_only_packed();
     return network;

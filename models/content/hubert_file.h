@@ -28,9 +28,10 @@ namespace melisma {
 // Error(checkpoint) for weights or settings of another architecture, saying what was expected and what was found.
 [[nodiscard]] HubertConfig hubert_config_of(const StateDict& weights, std::string_view config_json);
 
-// A network ready for use, of .safetensors, pytorch_model.bin or fairseq's .pt; a config.json beside the file is read
-// if there is one. Every error is an Error(checkpoint) that names the file and the tensor; nothing in it is executed.
+// A network ready for use on `device`, of .safetensors, pytorch_model.bin or fairseq's .pt; a config.json beside the
+// file is read if there is one. Every error is an Error(checkpoint) that names the file and the tensor; nothing in it
+// is executed.
 [[nodiscard]] std::unique_ptr<Hubert> load_hubert(const std::filesystem::path& file,
-                                                  at::ScalarType arithmetic = at::kFloat);
+                                                  at::ScalarType arithmetic = at::kFloat, at::Device device = at::kCPU);
 
 }  // namespace melisma

@@ -46,7 +46,22 @@ at::Tensor PositionalConvolution::blocks_of(const at::Tensor& x, std::span<const
   return at::cat(blocks);
 }
 
+at::Tensor PositionalConvolution::plain(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+  const c10::NoGradGuard no_grad;
+  const auto weight = at::_weight_norm(v_, g_, 2);
+  std::vector<at::Tensor> made;
+  std::int64_t first = 0;
+  for (const auto length : lengths) {
+    const auto clip = x.narrow(0, first, length).t().unsqueeze(0);  // [1, hidden, length]
+    const auto all = at::conv1d(clip, weight, bias_, 1, kernel_ / 2, 1, groups_);
+    made.push_back(all[0].narrow(1, 0, length).t());
+    first += length;
+  }
+  return at::cat(made);
+}
+
 at::Tensor PositionalConvolution::operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const {
+  if (!x.is_cpu()) return plain(x, lengths);
   if (!response_.defined()) fail(ErrorKind::internal, "a positional convolution is used before fold(true)");
   const c10::NoGradGuard no_grad;
   const auto width = hidden_ / groups_;

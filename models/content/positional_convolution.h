@@ -19,6 +19,8 @@ class PositionalConvolution final : public Module {
   // x [rows, hidden], the clips of `lengths` rows one after the other -> the same shape. Each clip is padded with
   // zeros, kernel / 2 before it; no clip sees another. GELU is not applied.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
+  // The same as the direct sum, in LibTorch's own operations and without fold(): what other devices than the CPU do.
+  [[nodiscard]] at::Tensor plain(const at::Tensor& x, std::span<const std::int64_t> lengths) const;
 
  private:
   [[nodiscard]] at::Tensor blocks_of(const at::Tensor& x, std::span<const std::int64_t> lengths) const;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "tools/base/device_name.h"
 #include "tools/base/error.h"
@@ -16,6 +17,8 @@
 namespace melisma {
 namespace device_detail {
 namespace {
+
+thread_local at::Device of_this_thread = at::kCPU;
 
 // c10::cuda::device_count(), which is 0 and no error where the driver finds none.
 constexpr const char* kDeviceCount = "_ZN3c104cuda12device_countEv";
@@ -134,12 +137,26 @@ at::Device open_device(const std::string& name, std::int64_t place, std::int64_t
 }
 
 std::vector<at::Device> open_devices(const std::string& name) {
+  if (name.find(',') != std::string::npos) {
+    std::vector<at::Device> each;
+    std::istringstream names(name);
+    for (std::string one; std::getline(names, one, ',');) each.push_back(open_device(one));
+    return each;
+  }
   const auto first = open_device(name);
   if (first.is_cpu() || parse_device(name).index >= 0) return {first};
   std::vector<at::Device> all;
   for (std::int64_t i = 0; i < cuda_state().n_devices; ++i) all.push_back(device_detail::gpu(i));
   return all;
 }
+
+at::Device scoped_device() { return device_detail::of_this_thread; }
+
+DeviceScope::DeviceScope(at::Device device) : before_(device_detail::of_this_thread) {
+  device_detail::of_this_thread = device;
+}
+
+DeviceScope::~DeviceScope() { device_detail::of_this_thread = before_; }
 
 std::string device_text(at::Device device) {
   if (device.is_cpu()) return "CPU";

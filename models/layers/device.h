@@ -33,8 +33,22 @@ struct CudaState {
 [[nodiscard]] at::Device open_device(const std::string& name, std::int64_t place = 0, std::int64_t n_places = 1);
 
 // All devices a name means, for work that one process shares out among them: every GPU for "cuda", and for "auto" where
-// there are some.
+// there are some; several names with commas between ("cuda:0,cuda:2", "cpu,cpu") are one each.
 [[nodiscard]] std::vector<at::Device> open_devices(const std::string& name);
+
+// Where this thread computes features, which take no device of their own: on the CPU unless a DeviceScope lives.
+[[nodiscard]] at::Device scoped_device();
+
+class DeviceScope {
+ public:
+  explicit DeviceScope(at::Device device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  at::Device before_;
+};
 
 // "CPU", "cuda:0, NVIDIA H200, 139.8 GiB"
 [[nodiscard]] std::string device_text(at::Device device);

@@ -69,6 +69,41 @@ double largest_difference(const Waveform& a, const Waveform& b) {
   return largest;
 }
 
+// As GPUs do; two voices on the CPU are the same to the command.
+TEST_F(ConvertCommand, SeveralDevicesShareAFolderAndMakeTheFilesOfOne) {
+  for (int i = 0; i < 5; ++i) write(fmt::format("in/{}.wav", i), tone(0.4 + 0.1 * i, 150 + 20 * i));
+  write_file_atomically(folder_ / "in/broken.wav", "no sound");
+  std::vector<nlohmann::json> reports;
+  for (const auto* devices : {"cpu", "cpu,cpu"}) {
+    const auto out = std::string("out of ") + devices;
+    const auto result = convert({"in", "-o", out, "--device", devices, "--json"});
+    EXPECT_EQ(result.exit_code, 3) << result.err;
+    reports.push_back(nlohmann::json::parse(result.out));
+    EXPECT_EQ(result.err.find("device  CPU") != std::string::npos, std::string(devices) == "cpu,cpu") << result.err;
+  }
+  ASSERT_EQ(reports[0].size(), 6u);
+  ASSERT_EQ(reports[1].size(), 6u);
+  for (std::size_t i = 0; i < 6; ++i) {  // in the recordings' order, whoever was ready first
+    EXPECT_EQ(reports[1][i]["input"], reports[0][i]["input"]);
+    EXPECT_EQ(reports[1][i]["fate"], reports[0][i]["fate"]);
+    if (reports[0][i]["fate"] == "failed") continue;
+    EXPECT_EQ(reports[0][i]["device"], "cpu");
+    EXPECT_EQ(read_file(folder_ / reports[0][i]["output"].get<std::string>()),
+              read_file(folder_ / reports[1][i]["output"].get<std::string>()))
+        << i;
+  }
+}
+
+TEST_F(ConvertCommand, ADeviceThatCannotBeUsedIsRefusedBeforeAnythingIsMade) {
+  ::setenv("CUDA_VISIBLE_DEVICES", "", 1);  // as for all tests of the CPU
+  write("in.wav", tone(0.5));
+  const auto result = convert({"in.wav", "-o", "out.wav", "--device", "cuda"});
+  EXPECT_EQ(result.exit_code, 5);
+  EXPECT_THAT(result.err, HasSubstr("melisma: device: the device 'cuda' cannot be used"));
+  EXPECT_FALSE(fs::exists(folder_ / "out.wav"));
+  EXPECT_EQ(convert({"in.wav", "-o", "out.wav", "--device", "gpu"}).exit_code, 2);
+}
+
 TEST_F(ConvertCommand, MakesAFileOfTheSameLengthInTheVoice) {
   Waveform stereo{.samples = tone(2), .n_channels = 2, .sample_rate_hz = kRate};  // a second a channel
   write_audio(folder_ / "in.wav", stereo, "wav24");

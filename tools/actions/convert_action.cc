@@ -1,5 +1,6 @@
 #include "tools/actions/convert_action.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -11,7 +12,11 @@
 #include <optional>
 
 #include "data/audio/audio_writer.h"
+#include "data/signal/thread_limit.h"
 #include "infer/convert/convert.h"
+#include "models/layers/device.h"
+#include "models/layers/device_pool.h"
+#include "tools/actions/console.h"
 #include "tools/actions/file_jobs.h"
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
@@ -175,6 +180,16 @@ class Curves {
   fs::path curves_, recordings_;
 };
 
+// One a device; what is not the plain case is said before it begins.
+std::vector<Voice> voices_on(const std::vector<at::Device>& devices, const ModelFile& file, const std::string& model) {
+  std::vector<Voice> voices;
+  for (const auto device : devices) {
+    voices.push_back(with_context(fmt::format("loading '{}'", model), [&] { return Voice::load(file, device); }));
+    if (devices.size() > 1 || !device.is_cpu()) say(*console_events(), "device  " + device_text(device));
+  }
+  return voices;
+}
+
 }  // namespace
 
 int convert(const ConvertActionOptions& options) {
@@ -187,14 +202,24 @@ int convert(const ConvertActionOptions& options) {
   const auto& format = format_of_results(options.format, options.output, is_folder);
   const Curves curves(options, is_folder);
   const auto file = load_model(options.workspace, options.model);
-  const auto voice = with_context(fmt::format("loading '{}'", options.model), [&] { return Voice::load(file); });
-  auto how = options_for(voice, options, format);
+  DevicePool devices(open_devices(options.device));
+  const auto voices = voices_on(devices.devices(), file, options.model);
+  const auto how = options_for(voices.front(), options, format);
+  const auto n_devices = static_cast<int>(voices.size());
+  const int threads_each = n_devices > 1 ? std::max(1, at::get_num_threads() / n_devices) : 0;
   const auto make = [&](const FileJob& job, const std::function<void(double)>& progress) {
-    how.curve = curves.of(job.input);
-    return row_of(job, convert_file(voice, job.input, job.output, how, progress));
+    const auto place = devices.take();
+    const DeviceScope scope(place.device());
+    const ThreadLimit limit(threads_each);
+    auto own = how;
+    own.curve = curves.of(job.input);
+    auto row = row_of(job, convert_file(voices[place.index()], job.input, job.output, own, progress));
+    row["device"] = place.device().str();
+    return row;
   };
-  return run_file_jobs(work, {.task = "converting", .done = "converted", .make = make, .print = print_row},
-                       options.json);
+  return run_file_jobs(
+      work, {.task = "converting", .done = "converted", .make = make, .print = print_row, .threads = n_devices},
+      options.json);
 }
 
 }  // namespace melisma

@@ -35,6 +35,7 @@ struct ConvertActionOptions {
   double index_rate = 0.3;
   double protect = 0.33;
   std::string content_weights;  // of the content encoder; empty = looked for in the folder of weights
+  std::string device = "auto";  // several: the recordings of a folder are shared out among them
   bool json = false;
 };
 

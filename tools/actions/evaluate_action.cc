@@ -10,6 +10,7 @@
 #include "data/audio/audio_writer.h"
 #include "eval/suites/resynthesis.h"
 #include "experiments/runs/held_out_caveat.h"
+#include "models/layers/device.h"
 #include "models/rvc/voice_file.h"
 #include "tools/actions/console.h"
 #include "tools/actions/dataset_source.h"
@@ -74,7 +75,7 @@ int evaluate(const EvaluateOptions& options) {
   auto events = console_events();
   auto dataset = Dataset::open(dataset_path(options.workspace, options.dataset));
   const auto source = find_model(options.workspace, options.model, options.epoch);
-  const auto model = measured_voice(source, read_rvc_voice(source.file), dataset);
+  const auto model = measured_voice(source, read_rvc_voice(source.file), dataset, open_device(options.device));
   const auto untrained = Voice::untrained(model.file, options.noise_seed);
   require_clips(dataset, split);
   const auto caveat = source.run ? held_out_caveat(source.run->manifest(), dataset.content_hash()) : std::string();

@@ -17,6 +17,7 @@ struct EvaluateOptions {
   std::int64_t max_clips = 0;        // 0 = all
   std::int64_t examples = 3;         // recordings whose audio is kept for the report
   std::uint64_t noise_seed = 0;
+  std::string device = "auto";
   bool json = false;
   std::filesystem::path output;  // where the JSON also goes; empty = only the run's folder
 };

@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <mutex>
 
 #include "data/audio/audio_file.h"
 #include "tools/actions/console.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/stop.h"
+#include "train/prepare/parallel.h"
 
 namespace melisma {
 namespace file_jobs_detail {
@@ -80,37 +83,84 @@ FileJobs file_jobs(const std::filesystem::path& input, const std::filesystem::pa
                                         : job_of_file(input, output, extension);
 }
 
-int run_file_jobs(const FileJobs& work, const JobSteps& steps, bool json) {
+namespace file_jobs_detail {
+namespace {
+
+// What became of the jobs, told as they end, by whichever thread does them.
+class Report {
+ public:
   using Row = JobSteps::Row;
-  const auto events = console_events();
-  const auto n_jobs = static_cast<double>(work.jobs.size());
-  const std::string task(steps.task);
-  auto report = Row::array();
-  std::int64_t n_failed = 0;
-  for (const auto& job : work.jobs) {
-    const auto progress = [&](double fraction) {
-      events->receive(ProgressEvent{task, static_cast<double>(report.size()) + fraction, n_jobs, "files", {}});
-    };
+  Report(const FileJobs& work, const JobSteps& steps, bool json)
+      : work_(work), steps_(steps), json_(json), events_(console_events()), rows_(work.jobs.size()) {}
+
+  void progress(double fraction) {
+    const std::lock_guard lock(mutex_);
+    tell(static_cast<double>(n_ended_) + fraction);
+  }
+  void done(std::size_t job, Row row) {
+    const std::lock_guard lock(mutex_);
+    if (!json_) steps_.print(row);
+    end(job, std::move(row));
+  }
+  void failed(std::size_t job, const Error& error) {
+    const std::lock_guard lock(mutex_);
+    const auto input = work_.jobs[job].input.string();
+    ++n_failed_;
+    if (!json_) fmt::print("{}: failed: {}\n", input, error.message());
+    end(job, {{"input", input}, {"fate", "failed"}, {"reason", error.message()}});
+  }
+  // The exit code.
+  int close() const {
+    if (json_) {
+      fmt::print("{}\n", Row(rows_).dump(2, ' ', false, Row::error_handler_t::replace));
+    } else if (work_.is_folder) {
+      const auto n = std::ssize(work_.jobs);
+      fmt::print("{} of {} {}, {} failed\n", n - n_failed_, format_amount(static_cast<double>(n), "files"), steps_.done,
+                 n_failed_);
+    }
+    return n_failed_ > 0 ? 3 : 0;
+  }
+
+ private:
+  void end(std::size_t job, Row row) {
+    rows_[job] = std::move(row);
+    ++n_ended_;
+    if (work_.is_folder) tell(static_cast<double>(n_ended_));
+    events_->flush();
+  }
+  void tell(double n) {
+    const auto total = static_cast<double>(work_.jobs.size());
+    events_->receive(ProgressEvent{std::string(steps_.task), std::min(n, total), total, "files", {}});
+  }
+
+  const FileJobs& work_;
+  const JobSteps& steps_;
+  bool json_;
+  std::unique_ptr<EventHub> events_;
+  std::vector<Row> rows_;
+  std::int64_t n_ended_ = 0, n_failed_ = 0;
+  std::mutex mutex_;
+};
+
+}  // namespace
+}  // namespace file_jobs_detail
+
+int run_file_jobs(const FileJobs& work, const JobSteps& steps, bool json) {
+  file_jobs_detail::Report report(work, steps, json);
+  const auto do_job = [&](std::size_t i) {
+    const auto& job = work.jobs[i];
     try {
       if (work.is_folder && !job.output.empty()) make_folders(job.output.parent_path(), "name another output");
-      report.push_back(steps.make(job, progress));
-      if (!json) steps.print(report.back());
+      report.done(i, steps.make(job, [&](double fraction) { report.progress(fraction); }));
     } catch (const Error& error) {
       if (!work.is_folder || error.kind() != ErrorKind::data) throw;
-      report.push_back({{"input", job.input.string()}, {"fate", "failed"}, {"reason", error.message()}});
-      ++n_failed;
-      if (!json) fmt::print("{}: failed: {}\n", job.input.string(), error.message());
+      report.failed(i, error);
     }
-    if (work.is_folder) events->receive(ProgressEvent{task, static_cast<double>(report.size()), n_jobs, "files", {}});
-    events->flush();
+  };
+  if (!for_each_parallel(work.jobs.size(), steps.threads, do_job)) {
+    throw Error::interrupted(stop_requested(), "stopped before every file was done; those that were are there");
   }
-  if (json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Row::error_handler_t::replace));
-  } else if (work.is_folder) {
-    fmt::print("{} of {} {}, {} failed\n", std::ssize(work.jobs) - n_failed, format_amount(n_jobs, "files"), steps.done,
-               n_failed);
-  }
-  return n_failed > 0 ? 3 : 0;
+  return report.close();
 }
 
 const AudioFormat& format_of_results(const std::string& format, const std::filesystem::path& output, bool is_folder) {

@@ -34,11 +34,12 @@ struct JobSteps {
   // Does one job and gives its row of the report; may tell the fraction that is done of it.
   std::function<Row(const FileJob& job, const std::function<void(double)>& progress)> make;
   std::function<void(const Row& row)> print;  // the row of a job that was done, as a line
+  int threads = 1;                            // jobs done at once, each by a call of `make` on a thread of its own
 };
 
-// Does each job in turn and reports: a line a job, or with `json` all rows at the end. One recording of a folder that
-// cannot be used (Error(data)) is a row of fate "failed", any other error is the command's. Exit code 0, or 3 if any
-// failed.
+// Does each job and reports: a line a job as it ends, or with `json` all rows, in the jobs' order, at the end. One
+// recording of a folder that cannot be used (Error(data)) is a row of fate "failed", any other error is the command's.
+// Exit code 0, or 3 if any failed.
 [[nodiscard]] int run_file_jobs(const FileJobs& work, const JobSteps& steps, bool json);
 
 // Whether there is something at `input`, and it is a folder; Error(data) if there is not.

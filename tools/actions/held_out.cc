@@ -10,8 +10,8 @@ namespace melisma {
 
 using HeldOutJson = nlohmann::ordered_json;
 
-MeasuredVoice measured_voice(ModelSource source, ModelFile file, const Dataset& dataset) {
-  auto voice = with_context(fmt::format("loading '{}'", source.label), [&] { return Voice::load(file); });
+MeasuredVoice measured_voice(ModelSource source, ModelFile file, const Dataset& dataset, at::Device device) {
+  auto voice = with_context(fmt::format("loading '{}'", source.label), [&] { return Voice::load(file, device); });
   if (voice.sample_rate_hz() != dataset.sample_rate_hz()) {
     fail(ErrorKind::data, "'{}' speaks at {} Hz but the dataset '{}' is at {} Hz; prepare one at the voice's rate",
          source.label, voice.sample_rate_hz(), dataset.path().string(), dataset.sample_rate_hz());

@@ -21,7 +21,8 @@ struct MeasuredVoice {
 };
 
 // Of a model found and read. Error(data) if it does not speak at the dataset's rate.
-[[nodiscard]] MeasuredVoice measured_voice(ModelSource source, ModelFile file, const Dataset& dataset);
+[[nodiscard]] MeasuredVoice measured_voice(ModelSource source, ModelFile file, const Dataset& dataset,
+                                           at::Device device = at::kCPU);
 // {"label", "file", "sha256", "epoch", "step"}
 [[nodiscard]] nlohmann::ordered_json identity_json(const MeasuredVoice& measured);
 

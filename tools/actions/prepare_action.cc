@@ -4,6 +4,8 @@
 
 #include "infer/features/content.h"
 #include "infer/features/pitch.h"
+#include "models/layers/device.h"
+#include "models/layers/device_pool.h"
 
 namespace melisma {
 namespace {
@@ -34,11 +36,15 @@ class ContentNormaliser final : public SpeakerNormaliser {
   ContentStatistics statistics_;
 };
 
-FeatureMaker content_maker(const ContentConfig& config) {
-  const auto extract = [config](std::span<const std::vector<float>> waves_16k) {
+// The threads that make features are shared out among the devices.
+FeatureMaker content_maker(const ContentConfig& config, const std::shared_ptr<DevicePool>& devices) {
+  const auto extract = [config, devices](std::span<const std::vector<float>> waves_16k) {
+    const auto place = devices->take();
+    const DeviceScope scope(place.device());
     const std::vector<std::span<const float>> clips(waves_16k.begin(), waves_16k.end());
     return extract_raw_content(clips, config, 1);
   };
+  const DeviceScope first(devices->devices().front());  // a network that is asked for its width is one that is used
   FeatureMaker maker{key_of(config), content_width(config), content_frames_a_row(config), extract, {}};
   if (content_is_normalised(config)) {
     maker.normaliser = [config] { return std::make_unique<ContentNormaliser>(config); };
@@ -53,9 +59,10 @@ int prepare_with_features(const PrepareOptions& options) {
   // bytes, the same for any --threads.
   at::set_num_threads(1);
   const auto& config = options.request.config;
+  const auto devices = std::make_shared<DevicePool>(open_devices(options.device));
   std::vector<FeatureMaker> makers;
   if (config.with_pitch) makers.push_back(pitch_maker(config.pitch));
-  if (config.with_content) makers.push_back(content_maker(config.content));
+  if (config.with_content) makers.push_back(content_maker(config.content, devices));
   return prepare_and_report(options, makers);
 }
 

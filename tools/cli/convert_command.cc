@@ -66,6 +66,10 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
       ->check(CLI::Range(0.0, 2.0));
   app.add_option("--chunk", options->chunk_seconds, "seconds decoded at a time: memory, not the result")
       ->check(CLI::Range(1, 600));
+  app.add_option("--device", options->device,
+                 "where the networks are: cpu, cuda (every GPU, the files of a folder shared out), cuda:1, several as "
+                 "cuda:0,cuda:2, or auto (GPUs if there are some)")
+      ->capture_default_str();
   app.add_flag("--json", options->json, "print a JSON list, one entry a file");
   return [options, method, &global] {
     if (!method->empty()) options->pitch_settings.push_back("method=" + *method);

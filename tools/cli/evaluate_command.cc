@@ -21,6 +21,8 @@ std::function<int()> define_evaluate(CLI::App& app, const GlobalOptions& global)
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--seed", options->noise_seed, "seed of the noise and of the untrained weights");
+  app.add_option("--device", options->device, "where the voice is: cpu, cuda, cuda:1, or auto (a GPU if there is one)")
+      ->capture_default_str();
   app.add_flag("--json", options->json, "print JSON");
   app.add_option("-o,--output", options->output, "also write the JSON there");
   return [options, &global] {

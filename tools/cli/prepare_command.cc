@@ -96,6 +96,11 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) 
   app.add_option("--config", arguments->config_file, "TOML file of settings (see melisma config explain prepare)");
   app.add_option("--set", arguments->set, "one setting: key=value")->take_all();
   app.add_flag("--force", request.force, "replace a dataset of that name that holds something else");
+  app.add_option(
+         "--device", arguments->options.device,
+         "where a network makes content features: cpu, cuda (every GPU), cuda:1, several as cuda:0,cuda:2, or auto "
+         "(GPUs if there are some)")
+      ->capture_default_str();
   app.add_flag("--json", arguments->options.json, "print JSON");
   return [arguments, &global] { return run_prepare(*arguments, global); };
 }
