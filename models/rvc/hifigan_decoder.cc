@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/layers/wide.h"
+
 namespace melisma {
 namespace hifigan_detail {
 namespace {
@@ -93,6 +95,7 @@ at::Tensor HifiganDecoder::decode(const at::Tensor& z, const at::Tensor& speaker
   for (std::size_t stage = 0; stage < up_.size(); ++stage) {
     x = (*up_[stage])(at::leaky_relu_(x, kSlope));
     if (source_) x = x + (*from_source_[stage])(source);
+    x = wide(x);  // what blocks add to is not rounded, only what they multiply
     at::Tensor sum;
     for (std::size_t block = 0; block < n_blocks; ++block) {
       const auto made = (*blocks_[stage * n_blocks + block])(x);
@@ -100,6 +103,8 @@ at::Tensor HifiganDecoder::decode(const at::Tensor& z, const at::Tensor& speaker
     }
     x = sum / static_cast<double>(n_blocks);
   }
+  const WideArithmetic whole;  // 16 bits of a float are too few for audio
+  x = wide(x);
   return at::tanh((*post_)(at::leaky_relu_(x, kLastSlope)));
 }
 

@@ -2,11 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include "models/layers/wide.h"
+
 namespace melisma {
 namespace {
-
-// What networks in bfloat16 or fp16 give is compared and summed in fp32.
-at::Tensor wide(const at::Tensor& x) { return x.element_size() < 4 ? x.to(at::kFloat) : x; }
 
 at::Tensor sum_of_terms(const std::vector<at::Tensor>& terms) { return at::stack(terms).sum(); }
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "models/layers/wide.h"
+
 namespace melisma {
 namespace refinegan_detail {
 namespace {
@@ -143,7 +145,8 @@ at::Tensor RefineGanDecoder::decode(const at::Tensor& z, const at::Tensor& speak
     const auto wider = at::upsample_linear1d(leaky(x), {x.size(2) * rates_[stage]}, /*align_corners=*/false);
     x = (*up_[stage])(at::cat({wider, levels[levels.size() - 1 - stage]}, 1), noise, call);
   }
-  return at::tanh((*post_)(leaky(x)));
+  const WideArithmetic whole;  // 16 bits of a float are too few for audio
+  return at::tanh((*post_)(leaky(wide(x))));
 }
 
 }  // namespace melisma

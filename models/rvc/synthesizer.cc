@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/layers/wide.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -58,6 +59,7 @@ TrainingOutput Synthesizer::forward(const RvcInput& input, const at::Tensor& spe
   out.slice_starts = (noise.slice * room).to(at::kLong);
   at::Tensor source;
   if (config_.use_f0) {
+    const WideArithmetic whole;
     const auto f0 = slice_rows(input.f0_hz.unsqueeze(1), out.slice_starts, segment).squeeze(1);
     source = decoder_->source()(f0, {noise.source, noise.phases});
   }

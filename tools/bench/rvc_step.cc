@@ -168,7 +168,10 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
                               .value = worst_difference(rounded->losses(), own.losses()),
                               .at_most = 0.05});
   }
-  if (options.ablate) report.tables.push_back(ablate_rvc_step(settings, batch, repeats));
+  if (options.ablate) {
+    report.tables.push_back(ablate_rvc_step(settings, batch, repeats));
+    report.tables.push_back(ablate_rvc_loader(settings, repeats));
+  }
   at::set_num_threads(threads);
   return report;
 }

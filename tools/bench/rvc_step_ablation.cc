@@ -2,8 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <functional>
+
+#include "data/sets/dataset_writer.h"
 #include "eval/statistics/quantile.h"
+#include "infer/features/pitch.h"
+#include "tools/base/scratch_folder.h"
+#include "tools/base/seed.h"
 #include "tools/bench/peer.h"
+#include "train/engine/batch_feed.h"
+#include "train/tasks/rvc_loader.h"
 
 namespace melisma {
 namespace {
@@ -40,7 +49,71 @@ void time_in_turn(std::vector<FormTimes>& forms, const RvcSettings& settings, co
   }
 }
 
+constexpr std::int64_t kClips = 16, kClipFrames = 300;
+
+// A dataset of noise, with the features `settings` ask for.
+std::shared_ptr<const Dataset> noise_dataset(const RvcSettings& settings, const std::filesystem::path& path) {
+  const auto& model = settings.model;
+  const std::vector<std::int64_t> frames(kClips, kClipFrames);
+  DatasetPlan plan{
+      .sample_rate_hz = model.sample_rate_hz, .parameters = "{}", .tool_version = "0", .speakers = {"noise"}};
+  for (std::int64_t i = 0; i < kClips; ++i) {
+    plan.clips.push_back({.index = i, .recording = fmt::format("{}.wav", i), .length = kClipFrames * model.hop});
+  }
+  write_dataset(path, plan, [&](DatasetWriter& writer) {
+    const FeaturePlan content{key_of(settings.content), model.content_channels, frames},
+        pitch{key_of(settings.pitch), 1, frames};
+    writer.begin_features(content);
+    writer.begin_features(pitch);
+    RandomSource random(7);
+    const auto noise = [&](std::int64_t n) {
+      std::vector<float> samples(static_cast<std::size_t>(n));
+      for (auto& sample : samples) sample = static_cast<float>(0.2 * random.uniform() - 0.1);
+      return samples;
+    };
+    for (std::int64_t i = 0; i < kClips; ++i) {
+      writer.write_wave(i, noise(kClipFrames * model.hop));
+      writer.write_features(content.key, i, noise(kClipFrames * model.content_channels));
+      writer.write_features(pitch.key, i, std::vector<float>(kClipFrames, 220.0F));
+    }
+  });
+  return std::make_shared<const Dataset>(Dataset::open(path));
+}
+
 }  // namespace
+
+BenchmarkTable ablate_rvc_loader(const RvcSettings& settings, int repeats) {
+  const ScratchFolder folder;
+  const auto dataset = noise_dataset(settings, folder / "noise.h5");
+  const RvcLoader loader(dataset, settings, cut_into_pieces(dataset->clips(), settings));
+  BatchFeed feed(loader, 1, at::kCPU);
+  RvcTask task(settings, {}, nullptr, {}, {});
+  FormedStep step(task, settings, StepForm{});
+  const auto there_already = loader.batch(1, 0);
+  const auto n = loader.n_batches(1);
+  const std::array<std::function<Batch(std::int64_t)>, 3> ways{
+      [&](std::int64_t i) { return loader.batch(1 + i / n, i % n); },
+      [&](std::int64_t i) { return std::move(feed.take(1 + i / n, i % n).front()); },
+      [&](std::int64_t) { return there_already; }};
+  std::array<std::vector<double>, 3> seconds;
+  for (std::size_t way = 0; way < ways.size(); ++way) {
+    for (std::int64_t i = 0; i <= repeats; ++i) {
+      const double begin = wall_seconds();
+      (void)step(ways.at(way)(i), StepContext(1, 1, i, 0));
+      if (i > 0) seconds.at(way).push_back(wall_seconds() - begin);
+    }
+  }
+  const double alone = median(seconds[0]);
+  BenchmarkTable table{.title = fmt::format("Where batches are made (medians of {} steps, by the clock)", repeats),
+                       .rows = {{"batches", "a step", "faster"}}};
+  constexpr std::array<std::string_view, 3> kNames{"on the step's thread", "meanwhile on another", "there already"};
+  for (std::size_t way = 0; way < ways.size(); ++way) {
+    const double here = median(seconds.at(way));
+    table.rows.push_back(
+        {std::string(kNames.at(way)), fmt::format("{:.3f} s", here), fmt::format("{:.3f} x", alone / here)});
+  }
+  return table;
+}
 
 BenchmarkTable ablate_rvc_step(const RvcSettings& settings, const Batch& batch, int repeats) {
   auto forms = forms_to_time();

@@ -9,4 +9,8 @@ namespace melisma {
 // a step is faster with a switch: alone, against the step with all of them off, and beside all the others.
 [[nodiscard]] BenchmarkTable ablate_rvc_step(const RvcSettings& settings, const Batch& batch, int repeats);
 
+// What batches cost a step, by the clock: made by the real loader on the step's thread, made meanwhile on another one,
+// or there already. One thread for the step; clips of 3 s in a dataset of this program's format.
+[[nodiscard]] BenchmarkTable ablate_rvc_loader(const RvcSettings& settings, int repeats);
+
 }  // namespace melisma

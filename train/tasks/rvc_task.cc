@@ -10,6 +10,7 @@
 #include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
 #include "models/layers/device.h"
+#include "models/layers/wide.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
 #include "train/engine/freeze.h"
@@ -135,13 +136,13 @@ RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) cons
   Made made{generator_.forward(input, spectrum, noise), {}, kl_share_of(batch)};
   made.wave =
       slice_rows(batch.at("wave"), made.out.slice_starts * settings_.model.hop, settings_.model.segment_samples());
-  made.out.wave = made.out.wave.to(made.wave.scalar_type());  // a decoder in bfloat16 gives bfloat16
   return made;
 }
 
 Losses RvcTask::discriminator_turn(const Made& made) const {
   const auto n = made.wave.size(0);
   const auto opinions = discriminator_(at::cat({made.wave, made.out.wave.detach()}));
+  const WideArithmetic whole;
   return {discriminator_loss(judgements_of(opinions, 0, n), judgements_of(opinions, n, n)), {}};
 }
 
@@ -159,6 +160,7 @@ Losses RvcTask::generator_turn(const Made& made) const {
   }
   const auto& out = made.out;
   const auto opinions = discriminator_(out.wave);
+  const WideArithmetic whole;  // losses and their gradients are not rounded
   const auto mel = mel_term(out.wave.squeeze(1), made.wave.squeeze(1));
   const auto kl =
       kl_loss(out.z_prior, out.posterior.log_std, out.prior.mean, out.prior.log_std, out.mask) * made.kl_share;
