@@ -1,7 +1,7 @@
 // The seam between who wants jobs done and what does them: submit, watch, cancel, retry.
 //
 //   JobQueue queue(workspace);
-//   auto engine = find_row(kJobEngines, "local", "job engine").make(queue);
+//   auto engine = find_row(kJobEngines, "local", "job engine").make(queue, {});
 //   auto ids = engine->submit({{.words = {"train", "rvc", "--dataset", "alice"}, .folder = fs::current_path()}});
 #pragma once
 #include <array>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "experiments/jobs/job_queue.h"
+#include "experiments/jobs/jobs_config.h"
 
 namespace melisma {
 
@@ -26,15 +27,25 @@ class JobEngine {
   virtual void retry(JobId id) = 0;
 };
 
-struct JobEngineRow {
-  std::string_view name, summary;
-  std::unique_ptr<JobEngine> (*make)(JobQueue& queue);  // the queue must outlive it
+// What an engine is told.
+struct EngineOptions {
+  JobsConfig config;
+  std::vector<std::string> program;  // what a job's words follow, where the engine itself starts jobs
 };
 
-[[nodiscard]] std::unique_ptr<JobEngine> make_local_engine(JobQueue& queue);
+struct JobEngineRow {
+  std::string_view name, summary;
+  std::unique_ptr<JobEngine> (*make)(JobQueue& queue, const EngineOptions& options);  // the queue must outlive it
+};
+
+[[nodiscard]] std::unique_ptr<JobEngine> make_local_engine(JobQueue& queue, const EngineOptions& options);
+[[nodiscard]] std::unique_ptr<JobEngine> make_slurm_engine(JobQueue& queue, const EngineOptions& options);
 
 inline constexpr std::array kJobEngines{
     JobEngineRow{"local", "workers on this machine (melisma jobs worker), one a device", make_local_engine},
+    JobEngineRow{"slurm", "a cluster: sbatch, squeue, scancel; a folder that its nodes share", make_slurm_engine},
 };
+static_assert(kJobEngines.size() == kJobEngineNames.size() && kJobEngines[0].name == kJobEngineNames[0] &&
+              kJobEngines[1].name == kJobEngineNames[1]);
 
 }  // namespace melisma

@@ -295,14 +295,18 @@ void JobQueue::skip_what_cannot_run() {
 }
 
 void JobQueue::note_cluster_id(JobId id, const std::string& cluster_id) {
-  database_.run("UPDATE jobs SET cluster_id = ?2 WHERE id = ?1", id, cluster_id);
+  database_.run("UPDATE jobs SET cluster_id = ?2, starts = starts + 1 WHERE id = ?1", id, cluster_id);
 }
 
 void JobQueue::note_running(JobId id, const std::string& where) {
   database_.run(
-      "UPDATE jobs SET state = 'running', reason = '', device = ?2, starts = starts + 1, started = ?3, ended = 0 "
-      "WHERE id = ?1 AND state = 'queued'",
+      "UPDATE jobs SET state = 'running', reason = '', device = ?2, started = ?3, ended = 0 WHERE id = ?1 AND state = "
+      "'queued'",
       id, where, seconds_now());
+}
+
+void JobQueue::note_waiting(JobId id, const std::string& reason) {
+  database_.run("UPDATE jobs SET reason = ?2 WHERE id = ?1 AND state = 'queued'", id, reason);
 }
 
 }  // namespace melisma

@@ -62,9 +62,11 @@ class JobQueue {
   // Error(usage) otherwise, or while a job that it is to run after has come to nothing.
   void retry(JobId id);
 
-  // Of the slurm engine: under which number the cluster knows a job, and that it runs there.
+  // Of the slurm engine: under which number the cluster has a job for its next start, that it runs there, and what it
+  // waits for.
   void note_cluster_id(JobId id, const std::string& cluster_id);
   void note_running(JobId id, const std::string& where);
+  void note_waiting(JobId id, const std::string& reason);
 
   [[nodiscard]] const std::filesystem::path& workspace() const { return workspace_; }
   [[nodiscard]] JobFiles files(JobId id) const { return {workspace_, id}; }

@@ -22,6 +22,8 @@ class LocalEngine final : public JobEngine {
 
 }  // namespace
 
-std::unique_ptr<JobEngine> make_local_engine(JobQueue& queue) { return std::make_unique<LocalEngine>(queue); }
+std::unique_ptr<JobEngine> make_local_engine(JobQueue& queue, const EngineOptions&) {
+  return std::make_unique<LocalEngine>(queue);
+}
 
 }  // namespace melisma

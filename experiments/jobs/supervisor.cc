@@ -108,7 +108,7 @@ std::optional<int> ended(pid_t pid) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-JobEnd wait_for(pid_t job, double grace_seconds, const HeldSignals& signals) {
+JobEnd wait_for(pid_t job, const JobStart& start, const HeldSignals& signals) {
   constexpr double kLookAnyway = 0.5;
   JobEnd end{.is_known = true};
   auto deadline = Clock::time_point::max();
@@ -120,8 +120,8 @@ JobEnd wait_for(pid_t job, double grace_seconds, const HeldSignals& signals) {
     const int signal = signals.next(kLookAnyway);
     if (signal != 0 && signal != SIGCHLD && !end.was_stopped) {
       end.was_stopped = true;
-      ::kill(job, SIGTERM);
-      deadline = Clock::now() + milliseconds(grace_seconds);
+      if (start.hands_on_stop) ::kill(job, SIGTERM);
+      deadline = Clock::now() + milliseconds(start.grace_seconds);
     }
     if (Clock::now() > deadline) ::kill(job, SIGKILL);
   }
@@ -133,7 +133,7 @@ JobEnd supervise_with(const JobStart& start, const HeldSignals& signals) {
   const pid_t job = ::fork();
   if (job == 0) become(start, self);
   if (job < 0) fail(ErrorKind::device, "no process can be started for the job: {}", std::strerror(errno));
-  const auto end = wait_for(job, start.grace_seconds, signals);
+  const auto end = wait_for(job, start, signals);
   write_end(start.files, start.start, end);
   return end;
 }

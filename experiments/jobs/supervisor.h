@@ -28,6 +28,7 @@ struct JobStart {
   std::map<std::string, std::string> environment;  // besides this process's own
   std::string title;                               // first line of its log: "job 3, start 1, on cpu"
   double grace_seconds = 60;                       // between SIGTERM and SIGKILL
+  bool hands_on_stop = true;                       // false: whoever sends SIGTERM sends it to the job, too
   std::vector<const FileLock*> locks;              // that the job keeps
 };
 

@@ -158,14 +158,6 @@ class JobsTraining : public testing::Training {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return std::to_string(nlohmann::json::parse(result.out)["id"].get<int>());
   }
-  static bool has_checkpoint(const std::string& name) {
-    const auto run = run_folder(name);
-    std::error_code absent;
-    for (const auto& entry : fs::directory_iterator(run.empty() ? run : run / "checkpoints", absent)) {
-      if (fs::exists(entry.path() / "DONE")) return true;
-    }
-    return false;
-  }
 
  private:
   std::unique_ptr<LocksOfItsOwn> locks_;

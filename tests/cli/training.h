@@ -52,6 +52,15 @@ class Training : public ::testing::Test {
     }
     return {};
   }
+  // Whether a checkpoint of the run `name` is complete.
+  static bool has_checkpoint(const std::string& name) {
+    const auto run = run_folder(name);
+    std::error_code absent;
+    for (const auto& entry : std::filesystem::directory_iterator(run.empty() ? run : run / "checkpoints", absent)) {
+      if (std::filesystem::exists(entry.path() / "DONE")) return true;
+    }
+    return false;
+  }
   // The newest checkpoint of the run `name`.
   static std::filesystem::path checkpoint(const std::string& name) {
     const auto index = load_json(run_folder(name) / "checkpoints/index.json");

@@ -16,6 +16,7 @@
 #include "experiments/jobs/job_text.h"
 #include "experiments/jobs/jobs_config.h"
 #include "experiments/jobs/local_worker.h"
+#include "experiments/jobs/slurm_job.h"
 #include "tools/base/console_sink.h"
 #include "tools/base/error.h"
 #include "tools/base/stop.h"
@@ -33,7 +34,7 @@ struct JobsOptions {
   std::vector<std::string> words;  // of the job
   JobRequest request;
   std::vector<JobId> ids;
-  std::string state, device = "cpu";
+  std::string state, device = "cpu", folder;
   bool json = false, is_following = false, is_once = false, until_empty = false;
 };
 
@@ -46,17 +47,19 @@ JobQueue open_queue(const fs::path& workspace) {
 }
 
 // Whatever runs jobs says what has become of its own.
-void watch_all(JobQueue& queue) {
-  for (const auto& name : queue.engines_at_work()) find_row(kJobEngines, name, "job engine").make(queue)->watch();
+void watch_all(JobQueue& queue, const GlobalOptions& global) {
+  for (const auto& name : queue.engines_at_work())
+    find_row(kJobEngines, name, "job engine").make(queue, engine_options(global))->watch();
 }
 
-std::unique_ptr<JobEngine> engine_of(JobQueue& queue, JobId id) {
-  return find_row(kJobEngines, queue.find(id).engine, "job engine").make(queue);
+std::unique_ptr<JobEngine> engine_of(JobQueue& queue, JobId id, const GlobalOptions& global) {
+  return find_row(kJobEngines, queue.find(id).engine, "job engine").make(queue, engine_options(global));
 }
 
 int submit(const GlobalOptions& global, const JobsOptions& options) {
   check_command_line(options.words);
-  const auto config = read_jobs_config(global.workspace, options.settings);
+  const auto engine = engine_options(global, options.settings);
+  const auto& config = engine.config;
   auto request = options.request;
   request.words = options.words;
   request.folder = fs::current_path();
@@ -65,7 +68,7 @@ int submit(const GlobalOptions& global, const JobsOptions& options) {
   request.backoff_seconds = config.backoff.amount;
   if (request.name.empty()) request.name = command_text(options.words).substr(0, 60);
   JobQueue queue(global.workspace);
-  const auto id = find_row(kJobEngines, config.engine, "job engine").make(queue)->submit({{request}}).front();
+  const auto id = find_row(kJobEngines, config.engine, "job engine").make(queue, engine)->submit({{request}}).front();
   if (options.json) {
     fmt::print("{}\n", to_json(queue.find(id), queue.files(id)).dump(2, ' ', false, Json::error_handler_t::replace));
   } else {
@@ -84,7 +87,7 @@ int list(const GlobalOptions& global, const JobsOptions& options) {
   if (!options.state.empty()) filter.states = {job_state_named(options.state)};
   if (JobQueue::exists(global.workspace)) {
     queue = std::make_unique<JobQueue>(global.workspace);
-    watch_all(*queue);
+    watch_all(*queue, global);
     jobs = queue->list(filter);
   }
   if (options.json) {
@@ -103,7 +106,7 @@ int list(const GlobalOptions& global, const JobsOptions& options) {
 
 int show(const GlobalOptions& global, const JobsOptions& options) {
   auto queue = open_queue(global.workspace);
-  watch_all(queue);
+  watch_all(queue, global);
   auto array = Json::array();
   for (const auto id : options.ids) {
     const auto job = queue.find(id);
@@ -139,7 +142,7 @@ int show_log(const GlobalOptions& global, const JobsOptions& options) {
   install_stop_handlers();
   std::uintmax_t place = 0;
   while (options.is_following && stop_requested() == 0) {
-    watch_all(queue);
+    watch_all(queue, global);
     const bool has_ended = is_final(queue.find(id).state);  // asked first: what it said last still counts
     print_from(files.log(), place);
     if (has_ended) return 0;
@@ -152,7 +155,7 @@ int show_log(const GlobalOptions& global, const JobsOptions& options) {
 int cancel(const GlobalOptions& global, const JobsOptions& options) {
   auto queue = open_queue(global.workspace);
   for (const auto id : options.ids) {
-    engine_of(queue, id)->cancel(id);
+    engine_of(queue, id, global)->cancel(id);
     fmt::print("job {}: {}\n", id, queue.find(id).state == JobState::running ? "told to stop" : "cancelled");
   }
   return 0;
@@ -161,7 +164,7 @@ int cancel(const GlobalOptions& global, const JobsOptions& options) {
 int retry(const GlobalOptions& global, const JobsOptions& options) {
   auto queue = open_queue(global.workspace);
   for (const auto id : options.ids) {
-    engine_of(queue, id)->retry(id);
+    engine_of(queue, id, global)->retry(id);
     fmt::print("job {}: queued\n", id);
   }
   return 0;
@@ -204,6 +207,9 @@ std::function<int()> define_jobs(CLI::App& app, const GlobalOptions& global) {
   auto* canceller = app.add_subcommand("cancel", "a queued job is dropped; a running one saves and ends");
   auto* retrier = app.add_subcommand("retry", "queues again what failed, was cancelled or skipped");
   auto* worker = app.add_subcommand("worker", "works the queue off on one device of this machine");
+  auto* runner = app.add_subcommand("run", "what a node of a cluster does: the next start of the job of a folder");
+  runner->group("");  // nobody types it
+  runner->add_option("folder", options->folder, "of the job")->required();
   define_submit(*submitter, *options);
   for (auto* sub : {submitter, worker}) add_jobs_settings(*sub, options->settings);
   for (auto* sub : {submitter, lister, shower}) sub->add_flag("--json", options->json, "print JSON");
@@ -223,6 +229,7 @@ std::function<int()> define_jobs(CLI::App& app, const GlobalOptions& global) {
     if (shower->parsed()) return show(global, *options);
     if (logger->parsed()) return show_log(global, *options);
     if (canceller->parsed()) return cancel(global, *options);
+    if (runner->parsed()) return run_start(JobFiles(fs::absolute(options->folder).lexically_normal()));
     return retrier->parsed() ? retry(global, *options) : run_worker(global, *options);
   };
 }

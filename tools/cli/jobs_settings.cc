@@ -38,6 +38,10 @@ JobsConfig read_jobs_config(const fs::path& workspace, const JobsSettings& setti
   return config;
 }
 
+EngineOptions engine_options(const GlobalOptions& global, const JobsSettings& settings) {
+  return {read_jobs_config(global.workspace, settings), program_for_jobs(global)};
+}
+
 std::vector<std::string> program_for_jobs(const GlobalOptions& global) {
   return {fs::read_symlink("/proc/self/exe").string(), "--workspace",
           fs::absolute(global.workspace).lexically_normal().string()};

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "experiments/jobs/jobs_config.h"
+#include "experiments/jobs/job_engine.h"
 #include "tools/cli/command.h"
 
 namespace melisma {
@@ -19,6 +19,9 @@ void add_jobs_settings(CLI::App& app, JobsSettings& settings);
 
 // Error(config) with every problem.
 [[nodiscard]] JobsConfig read_jobs_config(const std::filesystem::path& workspace, const JobsSettings& settings);
+
+// What the engines are told.
+[[nodiscard]] EngineOptions engine_options(const GlobalOptions& global, const JobsSettings& settings = {});
 
 // What the words of a job follow: this program, and the workspace by its full path. A --workspace among the job's own
 // words wins.

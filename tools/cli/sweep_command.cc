@@ -89,9 +89,10 @@ fs::path write_page(const Sweep& sweep, const JobQueue& queue, const fs::path& w
 
 // Queues what comes next until nothing does, working the queue off meanwhile if a device is named.
 int drive(const GlobalOptions& global, const SweepOptions& options, const Sweep& sweep) {
-  const auto config = read_jobs_config(global.workspace, options.jobs);
+  const auto engine_told = engine_options(global, options.jobs);
+  const auto& config = engine_told.config;
   JobQueue queue(global.workspace);
-  const auto engine = find_row(kJobEngines, config.engine, "job engine").make(queue);
+  const auto engine = find_row(kJobEngines, config.engine, "job engine").make(queue, engine_told);
   const JobsWish wish{config.retries, config.backoff.amount};
   ConsoleSink console;
   install_stop_handlers();

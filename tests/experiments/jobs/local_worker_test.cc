@@ -200,7 +200,7 @@ TEST_F(LocalWorker, ACancelledJobIsToldToStopAndTheNextOneRuns) {
   WorkerProcess worker(options());
   ASSERT_TRUE(waited_for("started"));
   JobQueue queue(workspace());
-  find_row(kJobEngines, "local", "job engine").make(queue)->cancel(id);
+  find_row(kJobEngines, "local", "job engine").make(queue, {})->cancel(id);
   EXPECT_EQ(worker.finish(), 0);
   EXPECT_EQ(text("saved"), "saved\n");
   EXPECT_EQ(job(id).state, JobState::cancelled);
@@ -213,7 +213,7 @@ TEST_F(LocalWorker, WatchingEntersWhatAKilledWorkerCouldNot) {
   ASSERT_TRUE(waited_for("started"));
   worker.kill();
   JobQueue queue(workspace());
-  const auto engine = find_row(kJobEngines, "local", "job engine").make(queue);
+  const auto engine = find_row(kJobEngines, "local", "job engine").make(queue, {});
   ASSERT_TRUE(wait_until([&] {
     engine->watch();
     return job(id).state == JobState::queued;
