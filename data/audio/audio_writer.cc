@@ -29,9 +29,10 @@ struct Encoding {
 };
 
 constexpr std::array kEncodings{
-    Encoding{"wav16", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16},   Encoding{"wav24", SF_FORMAT_WAV | SF_FORMAT_PCM_24, 24},
-    Encoding{"wav32f", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 0},    Encoding{"flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_24, 24},
-    Encoding{"flac16", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16}, Encoding{"ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 0},
+    Encoding{"wav16", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 16}, Encoding{"wav24", SF_FORMAT_WAV | SF_FORMAT_PCM_24, 24},
+    Encoding{"wav32", SF_FORMAT_WAV | SF_FORMAT_PCM_32, 32}, Encoding{"wav32f", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 0},
+    Encoding{"flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_24, 24}, Encoding{"flac16", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 16},
+    Encoding{"ogg", SF_FORMAT_OGG | SF_FORMAT_VORBIS, 0},
 };
 
 const Encoding& encoding_of(const AudioFormat& format) {

@@ -18,6 +18,7 @@ struct AudioFormat {
 inline constexpr std::array kAudioFormats{
     AudioFormat{"wav16", ".wav", "WAVE, 16-bit integers"},
     AudioFormat{"wav24", ".wav", "WAVE, 24-bit integers"},
+    AudioFormat{"wav32", ".wav", "WAVE, 32-bit integers"},
     AudioFormat{"wav32f", ".wav", "WAVE, 32-bit floats: exact, values past 1 kept"},
     AudioFormat{"flac", ".flac", "FLAC, 24-bit, lossless"},
     AudioFormat{"flac16", ".flac", "FLAC, 16-bit, lossless"},

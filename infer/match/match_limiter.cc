@@ -59,6 +59,36 @@ MELISMA_CLONES MELISMA_PLAIN_MAXIMA void maxima_ahead(double* x, std::int64_t n,
   if (covered < width) look(width - covered);
 }
 
+// into[i] = the larger of into[i] and other[i].
+MELISMA_CLONES MELISMA_PLAIN_MAXIMA void keep_larger(double* into, const double* other, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const Vec4 a = *vec4_at(into + i), b = *vec4_at(other + i);
+    *vec4_at(into + i) = a > b ? a : b;
+  }
+  for (; i < n; ++i) into[i] = std::max(into[i], other[i]);
+}
+
+// z <- pole z + input, four inputs at a time: only one product and one sum of them wait for the last z.
+class LeakySum {
+ public:
+  explicit LeakySum(double pole) : pole_(pole), pole2_(pole * pole), pole3_(pole2_ * pole), pole4_(pole2_ * pole2_) {}
+  double z = 0;
+  // The four values of z.
+  std::array<double, 4> add(double a, double b, double c, double d) {
+    const double ab = b + pole_ * a, abc = c + pole_ * ab, abcd = d + pole_ * abc, before = z;
+    z = abcd + pole4_ * before;
+    return {a + pole_ * before, ab + pole2_ * before, abc + pole3_ * before, z};
+  }
+  double add(double input) { return z = input + pole_ * z; }
+  void forget_what_is_negligible() {
+    if (std::abs(z) < kNegligible) z = 0;
+  }
+
+ private:
+  double pole_, pole2_, pole3_, pole4_;
+};
+
 // A recursive filter at rest, in place, block after block; its state is dropped once it is negligible.
 class Recursion {
  public:
@@ -79,16 +109,26 @@ class Recursion {
   }
 
  private:
-  // The state's own loop is one product and one sum long.
   void first_order(std::span<double> samples) {
-    const double b = filter_.b[0], a = filter_.a[1], c = filter_.b[1] - a * b;
-    double z = state_[0];
-    for (auto& sample : samples) {
-      const double x = sample;
-      sample = b * x + z;
-      z = c * x - a * z;
+    const double b = filter_.b[0], c = filter_.b[1] - filter_.a[1] * b;
+    LeakySum sum(-filter_.a[1]);
+    sum.z = state_[0];
+    auto* x = samples.data();
+    std::size_t i = 0;
+    for (; i + 4 <= samples.size(); i += 4) {
+      const double before = sum.z;
+      const auto z = sum.add(c * x[i], c * x[i + 1], c * x[i + 2], c * x[i + 3]);
+      x[i] = b * x[i] + before;
+      x[i + 1] = b * x[i + 1] + z[0];
+      x[i + 2] = b * x[i + 2] + z[1];
+      x[i + 3] = b * x[i + 3] + z[2];
     }
-    state_[0] = z;
+    for (; i < samples.size(); ++i) {
+      const double before = sum.z;
+      sum.add(c * x[i]);
+      x[i] = b * x[i] + before;
+    }
+    state_[0] = sum.z;
   }
   void any_order(std::span<double> samples) {
     const auto order = filter_.b.size() - 1;
@@ -123,6 +163,7 @@ class GainMaker {
         hold_samples_(samples_of(config.limiter.hold_ms, config)),
         pole_(std::exp(config.limiter.attack_coefficient /
                        static_cast<double>(samples_of(config.limiter.attack_ms, config)))),
+        forward_(pole_),
         hold_(low_pass(config.limiter.hold_order, config.limiter.hold_hz, config)),
         release_(low_pass(config.limiter.release_order, config.limiter.release_coefficient / config.limiter.release_ms,
                           config)),
@@ -154,14 +195,14 @@ class GainMaker {
                           hard_.data() + (from - begin)) > 0;
   }
 
-  double filtered_forward(double x) { return forward_ = (1 - pole_) * x + pole_ * forward_; }
+  double filtered_forward(double x) { return forward_.add((1 - pole_) * x); }
 
   // The odd reflection before the first sample.
   void lead_in() {
     const bool is_any = look(0, kExtension + 1, reach_);
     maxima_ahead(hard_.data(), std::ssize(hard_), 2 * reach_ + 1);
     const auto* slid = hard_.data();
-    forward_ = is_any ? 2 * slid[0] - slid[kExtension] : 0;
+    forward_.z = is_any ? 2 * slid[0] - slid[kExtension] : 0;
     for (auto i = kExtension; i >= 1; --i) filtered_forward(2 * slid[0] - slid[i]);
   }
 
@@ -170,8 +211,7 @@ class GainMaker {
     double* way = made.gain.data() + first;
     double* others = others_.get() + first;
     const bool is_any = look(first, count, before);
-    if (!is_any && std::abs(forward_) < kNegligible && hold_.is_negligible() && release_.is_negligible()) {
-      forward_ = 0;
+    if (!is_any && forward_.z == 0 && hold_.is_negligible() && release_.is_negligible()) {
       std::fill_n(way, count, 0.0);
       std::fill_n(others, count, 0.0);
       std::fill(tail_.begin(), tail_.end(), 0.0);
@@ -183,13 +223,23 @@ class GainMaker {
     maxima_ahead(hard_.data(), std::ssize(hard_), 2 * reach_ + 1);
     const double* slid = hard_.data() + hold_samples_ - 1;  // of the block; before it what is still held
     if (stages_ != nullptr) std::copy_n(slid, count, stages_->slid.begin() + first);
-    for (std::int64_t i = 0; i < count; ++i) way[i] = filtered_forward(slid[i]);
-    if (std::abs(forward_) < kNegligible) forward_ = 0;
+    attack_forward(slid, count, way);
     for (std::int64_t i = std::max<std::int64_t>(0, count - kExtension - 1); i < count; ++i) {
       std::rotate(tail_.begin(), tail_.begin() + 1, tail_.end());
       tail_.back() = slid[i];
     }
     hold_and_release(first, count, others);
+  }
+
+  void attack_forward(const double* slid, std::int64_t count, double* way) {
+    const double share = 1 - pole_;
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+      const auto z = forward_.add(share * slid[i], share * slid[i + 1], share * slid[i + 2], share * slid[i + 3]);
+      std::ranges::copy(z, way + i);
+    }
+    for (; i < count; ++i) way[i] = filtered_forward(slid[i]);
+    forward_.forget_what_is_negligible();
   }
 
   void hold_and_release(std::int64_t first, std::int64_t count, double* others) {
@@ -198,9 +248,10 @@ class GainMaker {
     hold_out_ = held_;
     hold_.run(hold_out_);
     if (stages_ != nullptr) std::ranges::copy(held_, stages_->held.begin() + first);
-    for (std::size_t i = 0; i < held_.size(); ++i) held_[i] = std::max(held_[i], hold_out_[i]);
+    keep_larger(held_.data(), hold_out_.data(), count);
     release_.run(held_);
-    for (std::size_t i = 0; i < held_.size(); ++i) others[i] = std::max({others[i], hold_out_[i], held_[i]});
+    keep_larger(others, hold_out_.data(), count);
+    keep_larger(others, held_.data(), count);
     if (stages_ == nullptr) return;
     std::ranges::copy(hold_out_, stages_->hold.begin() + first);
     std::ranges::copy(held_, stages_->release.begin() + first);
@@ -214,25 +265,37 @@ class GainMaker {
       after[static_cast<std::size_t>(i)] =
           filtered_forward(2 * last - tail_[static_cast<std::size_t>(kExtension - 1 - i)]);
     }
-    double attack = after.back();
-    for (auto i = kExtension - 1; i >= 0; --i)
-      attack = (1 - pole_) * after[static_cast<std::size_t>(i)] + pole_ * attack;
+    LeakySum attack(pole_);
+    attack.z = after.back();
+    for (auto i = after.size(); i-- > 0;) attack.add((1 - pole_) * after[i]);
     for (std::int64_t end = n_; end > 0; end -= std::min(end, kRun)) {
-      if (std::abs(attack) < kNegligible) attack = 0;
-      for (auto i = static_cast<std::size_t>(end),
-                first = static_cast<std::size_t>(std::max<std::int64_t>(0, end - kRun));
-           i-- > first;) {
-        attack = (1 - pole_) * gain[i] + pole_ * attack;
-        if (stages_ != nullptr) stages_->attack[i] = attack;
-        gain[i] = 1 - std::max(others_[i], attack);
-      }
+      attack.forget_what_is_negligible();
+      const auto first = std::max<std::int64_t>(0, end - kRun);
+      attack_backward(attack, gain.data() + first, others_.get() + first, end - first,
+                      stages_ == nullptr ? nullptr : stages_->attack.data() + first);
     }
+  }
+
+  // From the last sample to the first: gain [n] goes in as the way forward.
+  void attack_backward(LeakySum& attack, double* gain, const double* others, std::int64_t n, double* stage) const {
+    const double share = 1 - pole_;
+    const auto put = [&](std::int64_t i, double value) {
+      if (stage != nullptr) stage[i] = value;
+      gain[i] = 1 - std::max(others[i], value);
+    };
+    auto i = n;
+    for (; i >= 4; i -= 4) {
+      const auto z = attack.add(share * gain[i - 1], share * gain[i - 2], share * gain[i - 3], share * gain[i - 4]);
+      put(i - 1, z[0]), put(i - 2, z[1]), put(i - 3, z[2]), put(i - 4, z[3]);
+    }
+    for (; i > 0; --i) put(i - 1, attack.add(share * gain[i - 1]));
   }
 
   const StereoSignal& signal_;
   double scale_;
   std::int64_t n_, reach_, hold_samples_;  // the attack's window is reach_ to both sides
-  double pole_, forward_ = 0;
+  double pole_;
+  LeakySum forward_;  // the attack filter on its way forward
   Recursion hold_, release_;
   LimiterStages* stages_;
   std::vector<double> hard_, held_, hold_out_;

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/audio/waveform.h"
-
 namespace melisma {
 
 struct StereoSignal {
@@ -12,8 +10,5 @@ struct StereoSignal {
   std::int64_t sample_rate_hz = 0;
   [[nodiscard]] std::int64_t n_frames() const { return static_cast<std::int64_t>(left.size()); }
 };
-
-// One channel becomes two equal ones. Throws Error(data) for more than two, and for a sample that is not finite.
-[[nodiscard]] StereoSignal stereo_of(const Waveform& wave);
 
 }  // namespace melisma

@@ -116,10 +116,10 @@ TEST_F(ConvertErrors, OptionsThatMakeNoSense) {
                  "usage: unknown speaker 'mra'; did you mean 'mara'? known: joel, mara");
   expect_refusal({"in.wav", "-o", "out.wav", "--speaker", "2"}, 2,
                  "usage: there is no speaker '2'; the voice's speakers are numbered 0 to 1: joel, mara");
-  expect_refusal({"in.wav", "-o", "out.wav", "--format", "wav61"}, 2,
-                 "usage: unknown audio format 'wav61'; did you mean 'wav16' or 'wav24'? known: wav16, wav24, wav32f, "
-                 "flac, flac16, "
-                 "ogg");
+  expect_refusal(
+      {"in.wav", "-o", "out.wav", "--format", "wav61"}, 2,
+      "usage: unknown audio format 'wav61'; did you mean 'wav16' or 'wav24' or 'wav32'? known: wav16, wav24, wav32, "
+      "wav32f, flac, flac16, ogg");
   expect_refusal({"in.wav", "-o", "out.wav", "--format", "flac"}, 2,
                  "usage: --format flac makes .flac files, but the output is 'out.wav'; name it so, or leave --format "
                  "out");

@@ -13,6 +13,7 @@
 #include "tools/actions/import_action.h"
 #include "tools/actions/index_action.h"
 #include "tools/actions/inspect_action.h"
+#include "tools/actions/match_action.h"
 #include "tools/actions/pitch_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/preview_action.h"
@@ -39,6 +40,7 @@ struct EngineActions {
   int (*edit_info)(const EditInfoOptions& options);
   int (*preview)(const PreviewOptions& options);
   int (*effects)(const EffectsOptions& options);
+  int (*match)(const MatchOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

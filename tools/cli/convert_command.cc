@@ -32,7 +32,7 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global) 
       "name or number of the voice's speaker, or several with weights: mara:0.7,joel:0.3; default the first");
   app.add_option("--sample-rate", options->sample_rate_hz, "output rate in Hz; default the voice's own")
       ->check(CLI::Range(1000, 384000));
-  app.add_option("--format", options->format, "wav16, wav24, wav32f, flac, flac16, ogg; default by extension");
+  app.add_option("--format", options->format, "wav16, wav24, wav32, wav32f, flac, flac16, ogg; default by extension");
   app.add_option("--high-pass", options->high_pass_hz,
                  "Hz below which rumble of the recording is left out; 0 = off; default 48, as the RVC tools")
       ->check(CLI::Range(0.0, 1000.0));

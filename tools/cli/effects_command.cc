@@ -14,7 +14,7 @@ std::function<int()> define_effects(CLI::App& app, const GlobalOptions& global) 
                  "a TOML file of [[effect]] tables, each with a name and settings, in order; melisma config explain "
                  "effects lists them")
       ->required();
-  app.add_option("--format", options->format, "wav16, wav24, wav32f, flac, flac16, ogg; default by extension");
+  app.add_option("--format", options->format, "wav16, wav24, wav32, wav32f, flac, flac16, ogg; default by extension");
   app.add_flag("--json", options->json, "print a JSON list, one entry a file");
   return [options, &global] { return engine(global).effects(*options); };
 }

@@ -46,12 +46,12 @@ melisma_library(experiments/report DEPS base config audio sets runs HEADERS_OF e
 melisma_library(experiments/sweeps DEPS base config database runs jobs report HEADERS_OF audio)
 # Benchmarks against what users would pick instead.
 melisma_library(tools/bench TORCH
-  DEPS base config database audio signal sets weights layers pitch content rvc retrieval features quantized convert statistics
+  DEPS base config database audio signal sets weights layers pitch content rvc retrieval features quantized convert match statistics
        metrics suites prepare engine parallel tasks runs jobs)
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert statistics metrics suites
+  DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert match statistics metrics suites
        prepare import engine parallel tasks runs jobs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config database audio effects sets catalogue prepare runs jobs report sweeps LINK CLI11::CLI11 ${CMAKE_DL_LIBS}

@@ -113,17 +113,5 @@ TEST(Matching, SaysWhatCannotBeMatched) {
             "expected 44100 Hz and 2048");
 }
 
-TEST(Matching, OneChannelBecomesTwoAndWhatIsNoNumberIsNamed) {
-  const auto mono = stereo_of({.samples = {0.5F, -0.25F}, .n_channels = 1, .sample_rate_hz = 44100});
-  EXPECT_EQ(mono.left, (std::vector<double>{0.5, -0.25}));
-  EXPECT_EQ(mono.left, mono.right);
-  const auto refused = [](Waveform wave) { return refusal_of(ErrorKind::data, [&] { (void)stereo_of(wave); }); };
-  EXPECT_EQ(refused({.samples = {0, 0, 0, NAN}, .n_channels = 2, .sample_rate_hz = 44100}),
-            "sample 1 of channel 1 is not finite; repair the recording or cut "
-            "that part out");
-  EXPECT_EQ(refused({.samples = {0, 0, 0}, .n_channels = 3, .sample_rate_hz = 44100}),
-            "3 channels, expected one or two; mix them down first");
-}
-
 }  // namespace
 }  // namespace melisma

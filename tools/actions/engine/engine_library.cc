@@ -29,6 +29,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .edit_info = guarded<melisma::edit_info>,
       .preview = guarded<melisma::preview>,
       .effects = guarded<melisma::apply_effects>,
+      .match = guarded<melisma::match>,
   };
 #ifndef __SANITIZE_ADDRESS__  // which watches the blocks it hands out itself
   melisma::reuse_tensor_memory(kTensorMemoryHeadroom);

@@ -1,0 +1,189 @@
+// `melisma match` as people run it, and every way it can be refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/audio/audio_file.h"
+#include "data/audio/audio_writer.h"
+#include "tests/cli/program_run.h"
+#include "tools/base/atomic_file.h"
+
+namespace melisma {
+namespace {
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using Words = std::vector<std::string>;
+
+constexpr std::int64_t kRate = 44100;
+
+// Noise through a low-pass of one pole; the channels share most of it.
+Waveform noise(double seconds, float amplitude, float pole, std::uint32_t seed, std::int64_t rate_hz = kRate,
+               std::int64_t n_channels = 2) {
+  const auto n = static_cast<std::size_t>(seconds * static_cast<double>(rate_hz));
+  Waveform wave{std::vector<float>(n * static_cast<std::size_t>(n_channels)), n_channels, rate_hz};
+  for (std::int64_t channel = 0; channel < n_channels; ++channel) {
+    testing::Lcg shared(seed), own(seed + 1 + static_cast<std::uint32_t>(channel));
+    float state = 0;
+    for (auto& sample : wave.channel(channel)) {
+      state = pole * state + (1 - pole) * static_cast<float>(shared.next() + 0.3 * own.next());
+      sample = amplitude * state;
+    }
+  }
+  return wave;
+}
+
+double rms_of(const Waveform& wave) {
+  double sum = 0;
+  for (const float sample : wave.samples) sum += double{sample} * sample;
+  return std::sqrt(sum / static_cast<double>(wave.samples.size()));
+}
+
+class MatchCommand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_audio(folder_ / "song.wav", noise(3, 0.1F, 0.2F, 1));
+    write_audio(folder_ / "reference.wav", noise(2, 0.9F, 0.8F, 7));
+  }
+  testing::ProgramResult match(const Words& more) const {
+    Words all{"match"};
+    all.insert(all.end(), more.begin(), more.end());
+    return testing::run_program(folder_.path(), all);
+  }
+  void expect_refusal(const Words& more, int exit_code, const std::string& message) const {
+    const auto result = match(more);
+    EXPECT_EQ(result.exit_code, exit_code);
+    EXPECT_EQ(result.err, "melisma: " + message + "\n");
+    EXPECT_EQ(result.out, "");
+    EXPECT_FALSE(fs::exists(folder_ / "out.wav"));
+  }
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(MatchCommand, GivesTheLevelOfTheReference) {
+  const auto result = match({"song.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, MatchesRegex("out\\.wav: limited, 3\\.00 s in [0-9.]+ s \\([0-9]+x real time\\), peak "
+                                       "-[0-9.]+ dB\n  level .*\n  (limiter: .*|the limiter had nothing to do)\n"));
+  const auto out = read_audio(folder_ / "out.wav");
+  EXPECT_EQ(out.n_frames(), 3 * kRate);
+  EXPECT_EQ(out.n_channels, 2);
+  const auto reference = read_audio(folder_ / "reference.wav");
+  EXPECT_NEAR(20 * std::log10(rms_of(out) / rms_of(reference)), 0, 0.3);
+}
+
+TEST_F(MatchCommand, WritesEveryFinishFormatAndPreviewInOneGo) {
+  const auto result =
+      match({"song.wav", "--reference", "reference.wav", "-o", "a.wav", "-o", "b.flac", "--unlimited", "c.wav",
+             "--normalised", "d.wav", "--preview-target", "before.wav", "--preview-result", "after.wav", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto report = nlohmann::json::parse(result.out);
+  ASSERT_EQ(report.at("outputs").size(), 4u);
+  EXPECT_EQ(report["outputs"][1]["finish"], "limited");
+  EXPECT_EQ(report["outputs"][3]["finish"], "normalised");
+  EXPECT_NEAR(report["outputs"][3]["peak"], 0.998138427734375, 1e-6);
+  EXPECT_EQ(report.at("target").at("pieces"), 1);
+  EXPECT_EQ(report.at("corrections").size(), 4u);
+  EXPECT_TRUE(report.at("remarks").empty());
+  const auto song = read_audio(folder_ / "song.wav"), before = read_audio(folder_ / "before.wav");
+  EXPECT_EQ(before.samples, song.samples);
+  EXPECT_EQ(read_audio(folder_ / "after.wav").samples, read_audio(folder_ / "a.wav").samples);
+  EXPECT_EQ(read_audio(folder_ / "b.flac").n_frames(), 3 * kRate);
+}
+
+TEST_F(MatchCommand, ExplainsWhatItChanged) {
+  const auto result = match({"song.wav", "--reference", "reference.wav", "-o", "out.wav", "--explain"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("Pieces of the target"));
+  EXPECT_THAT(result.out, HasSubstr("mid dB"));
+  EXPECT_THAT(result.out, MatchesRegex("(.|\n)*\n +1000 +-?[0-9.]+ +-?[0-9.]+ .*[|](.|\n)*"));
+}
+
+TEST_F(MatchCommand, SaysWhatItFoundInOddRecordings) {
+  auto clipped = noise(1, 0.2F, 0.2F, 3, 48000, 1);
+  for (std::size_t i = 0; i < 20; ++i) clipped.samples[i * 400] = 1;
+  write_audio(folder_ / "odd.wav", clipped);
+  const auto resampled = match({"odd.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  ASSERT_EQ(resampled.exit_code, 0) << resampled.err;
+  EXPECT_THAT(resampled.out, HasSubstr("  the target has one channel: both channels of the result begin as it\n"));
+  EXPECT_THAT(resampled.out, HasSubstr("  warning: the target was resampled\n"));
+  auto loud = noise(1, 0.2F, 0.2F, 3);
+  for (std::size_t i = 0; i < 20; ++i) loud.samples[i * 400] = i % 2 == 0 ? 1 : -1;
+  write_audio(folder_ / "loud.wav", loud, "wav32f");
+  EXPECT_THAT(match({"loud.wav", "--reference", "reference.wav", "-o", "out.wav"}).out,
+              HasSubstr("  warning: the target is clipped; better take it before it was\n"));
+  write_audio(folder_ / "mono.wav", noise(0.1, 0.5F, 0.5F, 9, 22050, 1));
+  EXPECT_THAT(match({"song.wav", "--reference", "mono.wav", "-o", "out.wav"}).out,
+              HasSubstr("the reference has one channel: the result will have no side"));
+}
+
+TEST_F(MatchCommand, RefusesRecordingsThatCannotBeMatched) {
+  const Words rest{"--reference", "reference.wav", "-o", "out.wav"};
+  const auto refused = [&](const std::string& target, const std::string& message) {
+    Words all{target};
+    all.insert(all.end(), rest.begin(), rest.end());
+    expect_refusal(all, 3, "data: " + message);
+  };
+  write_audio(folder_ / "silent.wav", noise(1, 0, 0.2F, 1));
+  refused("silent.wav",
+          "holds only silence: there is no level to match; take another recording (while matching 'silent.wav')");
+  expect_refusal({"song.wav", "--reference", "silent.wav", "-o", "out.wav"}, 3,
+                 "data: holds only silence: there is no level to match; take another recording (while analysing "
+                 "'silent.wav')");
+  write_audio(folder_ / "short.wav", noise(0.09, 0.1F, 0.2F, 1));
+  refused("short.wav",
+          "3969 frames, expected 4096 or more; take a longer part (code 4003) (while reading 'short.wav')");
+  write_audio(folder_ / "three.wav", noise(1, 0.1F, 0.2F, 1, kRate, 3));
+  refused("three.wav", "3 channels, expected one or two; mix them down first (code 4004) (while reading 'three.wav')");
+  Waveform broken{std::vector<float>(20000), 2, kRate};
+  broken.samples[123] = 0.5F;
+  {
+    AudioWriter writer(folder_ / "nan.wav", kRate, 2, audio_format_named("wav32f"));
+    writer.write(broken);
+    writer.finish();
+  }
+  auto bytes = read_file(folder_ / "nan.wav");
+  const float half = 0.5F, nan = NAN;
+  const auto at = bytes.find(std::string(reinterpret_cast<const char*>(&half), 4));
+  ASSERT_NE(at, std::string::npos);
+  bytes.replace(at, 4, reinterpret_cast<const char*>(&nan), 4);
+  write_file_atomically(folder_ / "nan.wav", bytes);
+  refused("nan.wav",
+          "sample 123 of channel 0 is not finite; repair the recording or cut that part out (while reading 'nan.wav')");
+  refused("reference.wav",
+          "'reference.wav' and 'reference.wav' hold the same recording; name another reference (code 4005)");
+}
+
+// Two hours by its header: refused before anything of it is read.
+TEST_F(MatchCommand, RefusesTwoHoursAtOnce) {
+  constexpr std::int64_t kSeconds = 7200, kSlowRate = 1000;
+  AudioWriter writer(folder_ / "long.wav", kSlowRate, 1, audio_format_named("wav16"));
+  const Waveform silence{std::vector<float>(600 * kSlowRate), 1, kSlowRate};
+  for (int part = 0; part < kSeconds / 600; ++part) writer.write(silence);
+  writer.finish();
+  expect_refusal({"long.wav", "--reference", "reference.wav", "-o", "out.wav"}, 3,
+                 "data: 2 h 00 min long, expected 15 min 00 s at most; match a part of it (code 4002) (while reading "
+                 "'long.wav')");
+}
+
+TEST_F(MatchCommand, RefusesCommandLinesThatCannotBeMeant) {
+  expect_refusal({"song.wav", "--reference", "reference.wav"}, 2,
+                 "usage: no output is named; give -o, --unlimited or --normalised, each as often as you like");
+  expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "song.wav"}, 2,
+                 "usage: 'song.wav' is one of the recordings; name another output");
+  expect_refusal({"song.wav", "-o", "out.wav"}, 2, "usage: --reference is required; see melisma match --help");
+  expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "."}, 2,
+                 "usage: cannot tell the audio format of '.' from its extension; known: .wav .flac .ogg");
+  const auto missing = match({"none.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  EXPECT_EQ(missing.exit_code, 3);
+  EXPECT_THAT(missing.err, HasSubstr("none.wav"));
+  write_file_atomically(folder_ / "text.wav", "no audio");
+  const auto unreadable = match({"song.wav", "--reference", "text.wav", "-o", "out.wav"});
+  EXPECT_EQ(unreadable.exit_code, 3);
+  EXPECT_THAT(unreadable.err, HasSubstr("text.wav"));
+}
+
+}  // namespace
+}  // namespace melisma
