@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "models/layers/recompute.h"
 #include "models/rvc/hifigan_decoder.h"
 #include "models/rvc/refinegan_decoder.h"
 #include "tools/base/error.h"
@@ -37,7 +38,12 @@ ResidualBlock::ResidualBlock(std::int64_t channels, std::int64_t kernel, const s
   for (std::size_t i = 0; i < dilations.size() && !options.is_paired; ++i) plain_.push_back(add(2, i, 1));
 }
 
-at::Tensor ResidualBlock::operator()(at::Tensor x) const {
+at::Tensor ResidualBlock::operator()(const at::Tensor& x) const {
+  if (!is_recomputing()) return refined(x);
+  return recomputed([this](const at::Tensor& own) { return refined(own); }, x);
+}
+
+at::Tensor ResidualBlock::refined(at::Tensor x) const {
   for (std::size_t i = 0; i < dilated_.size(); ++i) {
     auto inner = (*dilated_[i])(at::leaky_relu(x, slope_));
     x = (*plain_[i])(at::leaky_relu_(inner, slope_)) + x;

@@ -48,11 +48,13 @@ class ResidualBlock final : public Module {
  public:
   ResidualBlock(std::int64_t channels, std::int64_t kernel, const std::vector<std::int64_t>& dilations,
                 const ResidualBlockOptions& options = {});
-  [[nodiscard]] at::Tensor operator()(at::Tensor x) const;  // [B, C, N] -> [B, C, N]
+  // [B, C, N] -> [B, C, N]; within a RecomputeScope only its input is kept for the backward pass.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x) const;
   // Samples to each side that reach one.
   [[nodiscard]] static std::int64_t reach(std::int64_t kernel, const std::vector<std::int64_t>& dilations);
 
  private:
+  [[nodiscard]] at::Tensor refined(at::Tensor x) const;
   double slope_;
   std::vector<Owned<Conv1d>> dilated_, plain_;
 };

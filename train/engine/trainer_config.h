@@ -94,6 +94,7 @@ struct TrainerConfig {
   std::int64_t accumulation = 1;
   std::string device = "auto";
   std::string precision = "fp32";
+  bool checkpoint_activations = false;
   double ema_decay = 0.0;
   Duration validate_every{1, Duration::Unit::epochs};
   Duration log_every{50, Duration::Unit::steps};
@@ -113,6 +114,9 @@ struct TrainerConfig {
               "arithmetic of the networks while they train, parameters and optimizer state stay fp32; bf16 on what "
               "multiplies it, tf32 and fp16 (with loss scaling) on GPUs")
             .choices(kPrecisions),
+        field("checkpoint_activations", &C::checkpoint_activations,
+              "keep only the inputs of the decoder's residual blocks and compute the rest again in the backward pass: "
+              "less memory for more time"),
         field("ema_decay", &C::ema_decay, "decay per step of the averaged weights; 0 = no averaging")
             .range(0, 0.9999999),
         field("validate_every", &C::validate_every,

@@ -10,6 +10,7 @@
 #include "eval/metrics/spectral.h"
 #include "infer/convert/voice.h"
 #include "models/layers/device.h"
+#include "models/layers/recompute.h"
 #include "models/layers/wide.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
@@ -133,6 +134,7 @@ RvcTask::Made RvcTask::make(const Batch& batch, const StepContext& context) cons
   const auto noise = on_device_of(spectrum, rows_of(std::move(drawn), batch));
   const RvcInput input{batch.at("content"), batch.at("lengths"), batch.at("coarse_pitch"), batch.at("f0"),
                        batch.at("speaker")};
+  const RecomputeScope recompute(settings_.trainer.checkpoint_activations);
   Made made{generator_.forward(input, spectrum, noise), {}, kl_share_of(batch)};
   made.wave =
       slice_rows(batch.at("wave"), made.out.slice_starts * settings_.model.hop, settings_.model.segment_samples());
