@@ -42,7 +42,7 @@ const MatchRemark* remark_on_peaks(const StereoSignal& signal) {
 }  // namespace match_input_detail
 
 MatchIntake::MatchIntake(MatchRole role, std::int64_t sample_rate_hz, std::int64_t n_channels,
-                         const MatchConfig& config)
+                         const MatchConfig& config, std::int64_t n_expected)
     : role_(role), sample_rate_hz_(sample_rate_hz), n_channels_(n_channels), config_(config) {
   if (n_channels < 1 || n_channels > 2) {
     fail(ErrorKind::data, "{} channels, expected one or two; mix them down first (code {})", n_channels,
@@ -52,6 +52,10 @@ MatchIntake::MatchIntake(MatchRole role, std::int64_t sample_rate_hz, std::int64
     resamplers_.emplace_back(sample_rate_hz, config.sample_rate_hz);
   }
   signal_.sample_rate_hz = config.sample_rate_hz;
+  const auto n_resampled =
+      static_cast<std::size_t>(resampled_length(n_expected, sample_rate_hz, config.sample_rate_hz));
+  signal_.left.reserve(n_resampled);
+  if (n_channels == 2) signal_.right.reserve(n_resampled);
 }
 
 MatchIntake::Limits MatchIntake::limits() const {
@@ -107,11 +111,12 @@ MatchInput read_match_input(const std::filesystem::path& path, MatchRole role, c
   auto reader = AudioReader::open(path);
   const auto info = reader.info();
   return with_context("reading '" + path.string() + "'", [&] {
-    MatchIntake intake(role, info.sample_rate_hz, info.n_channels, config);
-    const double seconds = static_cast<double>(info.n_frames.value_or(0)) / static_cast<double>(info.sample_rate_hz);
+    const auto n_frames = info.n_frames.value_or(0);
+    const double seconds = static_cast<double>(n_frames) / static_cast<double>(info.sample_rate_hz);
     if (seconds > config.max_seconds) {
       match_input_detail::fail_too_long(seconds, config, role == MatchRole::target);
     }
+    MatchIntake intake(role, info.sample_rate_hz, info.n_channels, config, n_frames);
     while (true) {
       const auto block = reader.read(match_input_detail::kBlockFrames);
       if (block.samples.empty()) break;

@@ -40,8 +40,10 @@ struct MatchInput {
 // Takes a recording in blocks of planar floats.
 class MatchIntake {
  public:
-  // Throws Error(data) for more than two channels (Matchering's errors 4004, 4104).
-  MatchIntake(MatchRole role, std::int64_t sample_rate_hz, std::int64_t n_channels, const MatchConfig& config);
+  // Throws Error(data) for more than two channels (Matchering's errors 4004, 4104). Memory is taken at once for the
+  // frames that are expected.
+  MatchIntake(MatchRole role, std::int64_t sample_rate_hz, std::int64_t n_channels, const MatchConfig& config,
+              std::int64_t n_expected = 0);
   // Throws Error(data) for a sample that is not finite, and past max_seconds (4002, 4102).
   void add(const Waveform& block);
   // Throws Error(data) if there was less than a spectrum's length (4003, 4103).
