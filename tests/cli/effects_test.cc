@@ -7,8 +7,8 @@
 
 #include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
+#include "tests/cli/audio_command.h"
 #include "tests/cli/in_process.h"
-#include "tests/cli/program_run.h"
 #include "tools/base/atomic_file.h"
 
 namespace melisma {
@@ -18,8 +18,9 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using Words = std::vector<std::string>;
 
-class EffectsCommand : public ::testing::Test {
+class EffectsCommand : public testing::AudioCommand {
  protected:
+  EffectsCommand() : AudioCommand("effects") {}
   void SetUp() override {
     write_file_atomically(folder_ / "chain.toml",
                           "[[effect]]\nname = \"gain\"\ngain_db = 6.0206\n"
@@ -29,23 +30,10 @@ class EffectsCommand : public ::testing::Test {
     stereo.channel(1)[200] = -0.5F;
     write_audio(folder_ / "in.wav", stereo, "wav32f");
   }
-  testing::ProgramResult effects(const Words& more) const {
-    Words all{"effects"};
-    all.insert(all.end(), more.begin(), more.end());
-    return testing::run_program(folder_.path(), all);
-  }
-  void expect_refusal(const Words& more, int exit_code, const std::string& message) const {
-    const auto result = effects(more);
-    EXPECT_EQ(result.exit_code, exit_code);
-    EXPECT_EQ(result.err, "melisma: " + message + "\n");
-    EXPECT_EQ(result.out, "");
-    EXPECT_FALSE(fs::exists(folder_ / "out.wav"));
-  }
-  testing::TemporaryFolder folder_;
 };
 
 TEST_F(EffectsCommand, KeepsChannelsLengthAndRate) {
-  const auto result = effects({"in.wav", "-o", "out.flac", "--chain", "chain.toml"});
+  const auto result = run({"in.wav", "-o", "out.flac", "--chain", "chain.toml"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, MatchesRegex("out\\.flac: 0\\.50 s through 2 effects in [0-9.]+ s \\([0-9]+x real time\\), "
                                        "peak 0\\.50\n"));
@@ -63,7 +51,7 @@ TEST_F(EffectsCommand, AFolderIsProcessedFileByFileAndSaysWhatFailed) {
   fs::create_directories(folder_ / "in/deeper");
   fs::copy_file(folder_ / "in.wav", folder_ / "in/deeper/a.wav");
   write_file_atomically(folder_ / "in/b.wav", "no audio");
-  const auto result = effects({"in", "-o", "out", "--chain", "chain.toml", "--format", "flac16", "--json"});
+  const auto result = run({"in", "-o", "out", "--chain", "chain.toml", "--format", "flac16", "--json"});
   EXPECT_EQ(result.exit_code, 3);
   const auto rows = nlohmann::json::parse(result.out);
   ASSERT_EQ(rows.size(), 2u);
@@ -72,15 +60,14 @@ TEST_F(EffectsCommand, AFolderIsProcessedFileByFileAndSaysWhatFailed) {
   EXPECT_EQ(rows[1]["effects"], (Words{"gain", "delay"}));
   EXPECT_NEAR(rows[1]["peak"], 0.5, 1e-3);
   EXPECT_EQ(read_audio(folder_ / "out/deeper/a.flac").n_frames(), 4000);
-  EXPECT_THAT(effects({"in", "-o", "again", "--chain", "chain.toml"}).out,
-              HasSubstr("1 of 2 files processed, 1 failed"));
+  EXPECT_THAT(run({"in", "-o", "again", "--chain", "chain.toml"}).out, HasSubstr("1 of 2 files processed, 1 failed"));
 }
 
 TEST_F(EffectsCommand, WhatIsTooLoudForTheFormatIsSaid) {
   write_file_atomically(folder_ / "loud.toml", "[[effect]]\nname = \"gain\"\ngain_db = 12\n");
-  EXPECT_THAT(effects({"in.wav", "-o", "out.wav", "--chain", "loud.toml"}).out,
+  EXPECT_THAT(run({"in.wav", "-o", "out.wav", "--chain", "loud.toml"}).out,
               HasSubstr("peak 1.99; the result was clipped: its peak was 1.99 of full scale"));
-  EXPECT_THAT(effects({"in.wav", "-o", "out.wav", "--chain", "loud.toml", "--format", "wav32f"}).out,
+  EXPECT_THAT(run({"in.wav", "-o", "out.wav", "--chain", "loud.toml", "--format", "wav32f"}).out,
               ::testing::Not(HasSubstr("clipped")));
 }
 
@@ -93,7 +80,7 @@ TEST_F(EffectsCommand, RefusesWhatCannotBeDone) {
   expect_refusal({"in.wav", "-o", "out.wav"}, 2, "usage: --chain is required; see melisma effects --help");
   write_file_atomically(folder_ / "wrong.toml",
                         "[[effect]]\nname = \"gian\"\n\n[[effect]]\nname = \"delay\"\nmix = 2\n");
-  const auto wrong = effects({"in.wav", "-o", "out.wav", "--chain", "wrong.toml"});
+  const auto wrong = run({"in.wav", "-o", "out.wav", "--chain", "wrong.toml"});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("wrong.toml:1:1: unknown effect 'gian'; did you mean 'gain'?"));
   EXPECT_THAT(wrong.err, HasSubstr("wrong.toml:6:1: 'mix' must be between 0 and 1, found 2"));

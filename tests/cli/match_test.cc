@@ -7,7 +7,7 @@
 
 #include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
-#include "tests/cli/program_run.h"
+#include "tests/cli/audio_command.h"
 #include "tools/base/atomic_file.h"
 
 namespace melisma {
@@ -41,29 +41,17 @@ double rms_of(const Waveform& wave) {
   return std::sqrt(sum / static_cast<double>(wave.samples.size()));
 }
 
-class MatchCommand : public ::testing::Test {
+class MatchCommand : public testing::AudioCommand {
  protected:
+  MatchCommand() : AudioCommand("match") {}
   void SetUp() override {
     write_audio(folder_ / "song.wav", noise(3, 0.1F, 0.2F, 1));
     write_audio(folder_ / "reference.wav", noise(2, 0.9F, 0.8F, 7));
   }
-  testing::ProgramResult match(const Words& more) const {
-    Words all{"match"};
-    all.insert(all.end(), more.begin(), more.end());
-    return testing::run_program(folder_.path(), all);
-  }
-  void expect_refusal(const Words& more, int exit_code, const std::string& message) const {
-    const auto result = match(more);
-    EXPECT_EQ(result.exit_code, exit_code);
-    EXPECT_EQ(result.err, "melisma: " + message + "\n");
-    EXPECT_EQ(result.out, "");
-    EXPECT_FALSE(fs::exists(folder_ / "out.wav"));
-  }
-  testing::TemporaryFolder folder_;
 };
 
 TEST_F(MatchCommand, GivesTheLevelOfTheReference) {
-  const auto result = match({"song.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  const auto result = run({"song.wav", "--reference", "reference.wav", "-o", "out.wav"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, MatchesRegex("out\\.wav: limited, 3\\.00 s in [0-9.]+ s \\([0-9]+x real time\\), peak "
                                        "-[0-9.]+ dB\n  level .*\n  (limiter: .*|the limiter had nothing to do)\n"));
@@ -76,8 +64,8 @@ TEST_F(MatchCommand, GivesTheLevelOfTheReference) {
 
 TEST_F(MatchCommand, WritesEveryFinishFormatAndPreviewInOneGo) {
   const auto result =
-      match({"song.wav", "--reference", "reference.wav", "-o", "a.wav", "-o", "b.flac", "--unlimited", "c.wav",
-             "--normalised", "d.wav", "--preview-target", "before.wav", "--preview-result", "after.wav", "--json"});
+      run({"song.wav", "--reference", "reference.wav", "-o", "a.wav", "-o", "b.flac", "--unlimited", "c.wav",
+           "--normalised", "d.wav", "--preview-target", "before.wav", "--preview-result", "after.wav", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto report = nlohmann::json::parse(result.out);
   ASSERT_EQ(report.at("outputs").size(), 4u);
@@ -94,7 +82,7 @@ TEST_F(MatchCommand, WritesEveryFinishFormatAndPreviewInOneGo) {
 }
 
 TEST_F(MatchCommand, ExplainsWhatItChanged) {
-  const auto result = match({"song.wav", "--reference", "reference.wav", "-o", "out.wav", "--explain"});
+  const auto result = run({"song.wav", "--reference", "reference.wav", "-o", "out.wav", "--explain"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("Pieces of the target"));
   EXPECT_THAT(result.out, HasSubstr("mid dB"));
@@ -105,17 +93,17 @@ TEST_F(MatchCommand, SaysWhatItFoundInOddRecordings) {
   auto clipped = noise(1, 0.2F, 0.2F, 3, 48000, 1);
   for (std::size_t i = 0; i < 20; ++i) clipped.samples[i * 400] = 1;
   write_audio(folder_ / "odd.wav", clipped);
-  const auto resampled = match({"odd.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  const auto resampled = run({"odd.wav", "--reference", "reference.wav", "-o", "out.wav"});
   ASSERT_EQ(resampled.exit_code, 0) << resampled.err;
   EXPECT_THAT(resampled.out, HasSubstr("  the target has one channel: both channels of the result begin as it\n"));
   EXPECT_THAT(resampled.out, HasSubstr("  warning: the target was resampled\n"));
   auto loud = noise(1, 0.2F, 0.2F, 3);
   for (std::size_t i = 0; i < 20; ++i) loud.samples[i * 400] = i % 2 == 0 ? 1 : -1;
   write_audio(folder_ / "loud.wav", loud, "wav32f");
-  EXPECT_THAT(match({"loud.wav", "--reference", "reference.wav", "-o", "out.wav"}).out,
+  EXPECT_THAT(run({"loud.wav", "--reference", "reference.wav", "-o", "out.wav"}).out,
               HasSubstr("  warning: the target is clipped; better take it before it was\n"));
   write_audio(folder_ / "mono.wav", noise(0.1, 0.5F, 0.5F, 9, 22050, 1));
-  EXPECT_THAT(match({"song.wav", "--reference", "mono.wav", "-o", "out.wav"}).out,
+  EXPECT_THAT(run({"song.wav", "--reference", "mono.wav", "-o", "out.wav"}).out,
               HasSubstr("the reference has one channel: the result will have no side"));
 }
 
@@ -176,11 +164,11 @@ TEST_F(MatchCommand, RefusesCommandLinesThatCannotBeMeant) {
   expect_refusal({"song.wav", "-o", "out.wav"}, 2, "usage: --reference is required; see melisma match --help");
   expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "."}, 2,
                  "usage: cannot tell the audio format of '.' from its extension; known: .wav .flac .ogg");
-  const auto missing = match({"none.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  const auto missing = run({"none.wav", "--reference", "reference.wav", "-o", "out.wav"});
   EXPECT_EQ(missing.exit_code, 3);
   EXPECT_THAT(missing.err, HasSubstr("none.wav"));
   write_file_atomically(folder_ / "text.wav", "no audio");
-  const auto unreadable = match({"song.wav", "--reference", "text.wav", "-o", "out.wav"});
+  const auto unreadable = run({"song.wav", "--reference", "text.wav", "-o", "out.wav"});
   EXPECT_EQ(unreadable.exit_code, 3);
   EXPECT_THAT(unreadable.err, HasSubstr("text.wav"));
 }

@@ -8,6 +8,7 @@
 
 #include "eval/statistics/quantile.h"
 #include "models/layers/packed_matrix.h"
+#include "models/layers/tensor_memory.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/flop_count.h"
 #include "tools/bench/peer.h"
@@ -101,42 +102,12 @@ double worst_difference(const std::vector<StepLosses>& a, const std::vector<Step
   return worst;
 }
 
-}  // namespace
+using OwnContestant = Contestant<OwnStep>;
 
-BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
-  const auto threads = at::get_num_threads();
-  at::set_num_threads(1);
-  RvcSettings settings;
-  if (options.quick) {
-    settings.model.upsample_initial_channels = 128;
-    settings.discriminator = {"v2", 4, 4};
-  }
-  const int repeats = options.repeats > 0 ? options.repeats : 3;
-  const auto batch = random_step_batch(settings.model, kStepBatch, kStepFrames);
-  Contestant<OwnStep> own(settings);
-  Contestant<FormedStep> peer(settings);
-  auto rounded_settings = settings;
-  rounded_settings.trainer.precision = "bf16";
-  std::optional<Contestant<OwnStep>> rounded;
-  if (cpu_multiplies_bf16()) rounded.emplace(rounded_settings);
-  for (int i = 0; i <= repeats; ++i) {  // in turn, so that all meet the same machine
-    own.take(batch, i);
-    peer.take(batch, i);
-    if (rounded) rounded->take(batch, i);
-  }
-  for (int i = 1; threads > 1 && i <= 2 * (repeats + 1); ++i) own.take(batch, repeats + i, i % 2 == 0 ? 1 : 2);
-  at::set_num_threads(1);
-  const double gemm = options.gemm_gflops();
+void add_comparison(std::vector<BenchmarkFigure>& figures, const OwnContestant& own, const Contestant<FormedStep>& peer,
+                    double gemm) {
   const double own_rate = own.gflop() / own.median_cpu(), peer_rate = peer.gflop() / peer.median_cpu();
-  BenchmarkReport report;
-  report.setting = {
-      fmt::format("RVC v2 40k{}, batch {}, {} frames, fp32, one thread, median of {} steps, CPU seconds",
-                  options.quick ? " (narrowed)" : "", kStepBatch, kStepFrames, repeats),
-      "peer: discriminator gradients kept in the generator's step, gradients through the real features, both sides "
-      "judged apart, periods as two-dimensional convolutions, optimizer tensor by tensor",
-      "losses: worst relative difference of the first two steps; shares are of this machine's matrix-product rate",
-  };
-  report.figures = {
+  figures = {
       {.name = "ratio", .unit = "x", .value = peer.median_cpu() / own.median_cpu(), .at_least = 1.4},
       {.name = "loss difference",
        .unit = "relative",
@@ -152,23 +123,74 @@ BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
       {.name = "own share", .unit = "%", .value = 100 * own_rate / gemm},
       {.name = "peer share", .unit = "%", .value = 100 * peer_rate / gemm},
   };
+}
+
+void add_threads(std::vector<BenchmarkFigure>& figures, const OwnContestant& own) {
+  figures.push_back({.name = "own step, 2 threads", .unit = "s", .value = own.median_wall(2)});
+  figures.push_back({.name = "one thread / 2 threads, wall time",
+                     .unit = "x",
+                     .value = own.median_wall(1) / own.median_wall(2),
+                     .at_least = 1.6});
+}
+
+void add_rounded(std::vector<BenchmarkFigure>& figures, const OwnContestant& rounded, const OwnContestant& own) {
+  figures.push_back({.name = "own step in bf16", .unit = "s", .value = rounded.median_cpu()});
+  figures.push_back(
+      {.name = "fp32 / bf16", .unit = "x", .value = own.median_cpu() / rounded.median_cpu(), .at_least = 1.5});
+  figures.push_back({.name = "bf16 loss difference",
+                     .unit = "relative",
+                     .value = worst_difference(rounded.losses(), own.losses()),
+                     .at_most = 0.05});
+}
+
+// Own step, peer's and own in bf16 on one thread, then the own one on two.
+std::vector<BenchmarkFigure> contest(const RvcSettings& settings, const Batch& batch, int repeats, int threads,
+                                     double gemm) {
+  OwnContestant own(settings);
+  Contestant<FormedStep> peer(settings);
+  auto rounded_settings = settings;
+  rounded_settings.trainer.precision = "bf16";
+  std::optional<OwnContestant> rounded;
+  if (cpu_multiplies_bf16()) rounded.emplace(rounded_settings);
+  for (int i = 0; i <= repeats; ++i) {  // in turn, so that all meet the same machine
+    own.take(batch, i);
+    peer.take(batch, i);
+    if (rounded) rounded->take(batch, i);
+  }
+  std::vector<BenchmarkFigure> figures;
+  add_comparison(figures, own, peer, gemm);
+  if (rounded) add_rounded(figures, *rounded, own);
   if (threads > 1) {
-    report.figures.push_back({.name = "own step, 2 threads", .unit = "s", .value = own.median_wall(2)});
-    report.figures.push_back({.name = "one thread / 2 threads, wall time",
-                              .unit = "x",
-                              .value = own.median_wall(1) / own.median_wall(2),
-                              .at_least = 1.6});
+    for (int i = 1; i <= 2 * (repeats + 1); ++i) own.take(batch, repeats + i, i % 2 == 0 ? 1 : 2);
+    add_threads(figures, own);
   }
-  if (rounded) {
-    report.figures.push_back({.name = "own step in bf16", .unit = "s", .value = rounded->median_cpu()});
-    report.figures.push_back(
-        {.name = "fp32 / bf16", .unit = "x", .value = own.median_cpu() / rounded->median_cpu(), .at_least = 1.5});
-    report.figures.push_back({.name = "bf16 loss difference",
-                              .unit = "relative",
-                              .value = worst_difference(rounded->losses(), own.losses()),
-                              .at_most = 0.05});
+  return figures;
+}
+
+}  // namespace
+
+BenchmarkReport bench_rvc_step(const BenchmarkOptions& options) {
+  const auto threads = at::get_num_threads();
+  at::set_num_threads(1);
+  RvcSettings settings;
+  if (options.quick) {
+    settings.model.upsample_initial_channels = 128;
+    settings.discriminator = {"v2", 4, 4};
   }
+  const int repeats = options.repeats > 0 ? options.repeats : 3;
+  const auto batch = random_step_batch(settings.model, kStepBatch, kStepFrames);
+  BenchmarkReport report;
+  report.setting = {
+      fmt::format("RVC v2 40k{}, batch {}, {} frames, fp32, one thread, median of {} steps, CPU seconds",
+                  options.quick ? " (narrowed)" : "", kStepBatch, kStepFrames, repeats),
+      "peer: discriminator gradients kept in the generator's step, gradients through the real features, both sides "
+      "judged apart, periods as two-dimensional convolutions, optimizer tensor by tensor, memory as LibTorch gets it",
+      "losses: worst relative difference of the first two steps; shares are of this machine's matrix-product rate",
+  };
+  report.figures = contest(settings, batch, repeats, threads, options.gemm_gflops());
+  at::set_num_threads(1);
   if (options.ablate) {
+    release_kept_tensor_memory();  // of the contest's networks
     report.tables.push_back(ablate_rvc_step(settings, batch, repeats));
     report.tables.push_back(ablate_rvc_loader(settings, repeats));
   }
