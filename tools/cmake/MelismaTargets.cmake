@@ -108,9 +108,8 @@ function(melisma_filters_of_shards variable n filter heads)
 endfunction()
 
 # melisma_test(<room>/<folder> [TORCH] [SHARDS n] [DEPS lib...])
-# Makes test_<folder> of tests/<room>/<folder>/*_test.cc and registers it with ctest in up to five parts by the suites'
-# names: Golden* (label golden), Slow* (slow), Gpu* (gpu), Killed* (unit; they fork before anything else has run in the
-# process, since LibTorch's threads do not survive a fork), everything else (unit).
+# Makes test_<folder> of tests/<room>/<folder>/*_test.cc and registers it with ctest in up to four parts by the suites'
+# names: Golden* (label golden), Slow* (slow), Gpu* (gpu), everything else (unit).
 # SHARDS: the unit part runs as n tests of ctest side by side, whole suites each, so that none makes its fixture twice.
 function(melisma_test path)
   cmake_parse_arguments(ARG "TORCH" "SHARDS" "DEPS;LINK" ${ARGN})
@@ -139,14 +138,14 @@ function(melisma_test path)
     list(APPEND everything ${heads})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   endforeach()
-  foreach(part IN ITEMS unit golden slow gpu killed)
+  foreach(part IN ITEMS unit golden slow gpu)
     string(SUBSTRING ${part} 0 1 initial)
     string(TOUPPER ${initial} initial)
     string(SUBSTRING ${part} 1 -1 rest)
     set(prefix "${initial}${rest}")
     if(part STREQUAL "unit")
-      set(pattern "\\((RC|[^GSK]|G[^op]|S[^l]|K[^i])")
-      set(filter "-Golden*:Slow*:Gpu*:Killed*:*/Golden*:*/Slow*:*/Gpu*")
+      set(pattern "\\((RC|[^GS]|G[^op]|S[^l])")
+      set(filter "-Golden*:Slow*:Gpu*:*/Golden*:*/Slow*:*/Gpu*")
     else()
       set(pattern "\\(${prefix}")
       set(filter "${prefix}*:*/${prefix}*")
@@ -173,8 +172,7 @@ function(melisma_test path)
       if(NOT part STREQUAL "gpu")
         list(APPEND environment CUDA_VISIBLE_DEVICES=)  # the same tests on machines with GPUs
       endif()
-      string(REPLACE killed unit label ${part})
-      set_tests_properties(${test} PROPERTIES LABELS ${label} TIMEOUT 900 ENVIRONMENT "${environment}")
+      set_tests_properties(${test} PROPERTIES LABELS ${part} TIMEOUT 900 ENVIRONMENT "${environment}")
     endforeach()
   endforeach()
 endfunction()

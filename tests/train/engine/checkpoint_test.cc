@@ -251,7 +251,7 @@ void kill_and_reload(int n) {
   EXPECT_GT(last_step, 0) << "no run ever got as far as a checkpoint";
 }
 
-TEST(KilledRuns, SixKillsAtRandomInstantsLeaveALoadableRun) { kill_and_reload(6); }
+TEST(Checkpoints, SixKillsAtRandomInstantsLeaveALoadableRun) { kill_and_reload(6); }
 
 TEST(SlowCheckpoints, FiftyKillsAtRandomInstantsLeaveALoadableRun) { kill_and_reload(50); }
 
