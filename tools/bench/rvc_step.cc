@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::int64_t kStepBatch = 4;
 constexpr std::int64_t kStepFrames = 300;
+constexpr double kHeadroom = 3;  // of tensor memory
 
 // The step as this program's trainer takes it.
 class OwnStep {
@@ -146,6 +147,9 @@ void add_rounded(std::vector<BenchmarkFigure>& figures, const OwnContestant& rou
 // Own step, peer's and own in bf16 on one thread, then the own one on two.
 std::vector<BenchmarkFigure> contest(const RvcSettings& settings, const Batch& batch, int repeats, int threads,
                                      double gemm) {
+  // Each finds the blocks of its own last step, as in a training; otherwise those who differ in sizes evict each
+  // other's.
+  reuse_tensor_memory(kHeadroom);
   OwnContestant own(settings);
   Contestant<FormedStep> peer(settings);
   auto rounded_settings = settings;
