@@ -1,7 +1,7 @@
 // The seam between who wants jobs done and what does them: submit, watch, cancel, retry.
 //
 //   JobQueue queue(workspace);
-//   auto engine = find_row(kJobEngines, "local", "job engine").make(queue, {});
+//   auto engine = make_job_engine("local", queue, {});
 //   auto ids = engine->submit({{.words = {"train", "rvc", "--dataset", "alice"}, .folder = fs::current_path()}});
 #pragma once
 #include <array>
@@ -12,6 +12,7 @@
 
 #include "experiments/jobs/job_queue.h"
 #include "experiments/jobs/jobs_config.h"
+#include "tools/base/table.h"
 
 namespace melisma {
 
@@ -45,6 +46,11 @@ inline constexpr std::array kJobEngines{
     JobEngineRow{"local", "workers on this machine (melisma jobs worker), one a device", make_local_engine},
     JobEngineRow{"slurm", "a cluster: sbatch, squeue, scancel; a folder that its nodes share", make_slurm_engine},
 };
+// The engine of that row. Throws Error(usage) with did-you-mean.
+[[nodiscard]] inline std::unique_ptr<JobEngine> make_job_engine(std::string_view name, JobQueue& queue,
+                                                                const EngineOptions& options) {
+  return find_row(kJobEngines, name, "job engine").make(queue, options);
+}
 static_assert(kJobEngines.size() == kJobEngineNames.size() && kJobEngines[0].name == kJobEngineNames[0] &&
               kJobEngines[1].name == kJobEngineNames[1]);
 

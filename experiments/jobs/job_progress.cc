@@ -7,6 +7,7 @@
 #include "experiments/jobs/job_queue.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -58,7 +59,7 @@ void JobProgressSink::receive(const Event& event) {
                   {"seconds_left", json_of(overall.fraction ? rate_.seconds_left(1) : std::nullopt)},
                   {"updated", seconds_now()}};
   try {
-    write_file_atomically(path_, json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_file_atomically(path_, json_line(json) + "\n");
   } catch (const Error&) {
     // the work matters more than the word of it
   }

@@ -13,6 +13,7 @@
 
 #include "experiments/jobs/device_lock.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -117,9 +118,8 @@ JobId JobQueue::insert(std::string_view engine, const JobRequest& request, std::
   database_.run(
       "INSERT INTO jobs (engine, words, folder, name, grouped, wanted_device, priority, retries, backoff_seconds, "
       "submitted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      engine, Json(request.words).dump(-1, ' ', false, Json::error_handler_t::replace), request.folder.string(),
-      request.name, request.group, job_device(request.device), request.priority, request.retries,
-      request.backoff_seconds, seconds_now());
+      engine, json_line(Json(request.words)), request.folder.string(), request.name, request.group,
+      job_device(request.device), request.priority, request.retries, request.backoff_seconds, seconds_now());
   const auto id = database_.last_key();
   for (const auto after : request.after) {
     const auto needs = after < 0 ? earlier[static_cast<std::size_t>(-after - 1)] : after;

@@ -10,7 +10,6 @@
 
 #include "experiments/jobs/device_lock.h"
 #include "experiments/jobs/supervisor.h"
-#include "experiments/runs/job_note.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
 #include "tools/base/stop.h"
@@ -68,24 +67,17 @@ class LocalWorker {
 
   [[nodiscard]] JobStart start_of(const ClaimedJob& claimed) const {
     const auto& job = claimed.job;
-    const auto files = queue_.files(job.id);
-    auto words = options_.program;
-    for (auto& word : words_to_start(job.request.words, run_of(files))) words.push_back(std::move(word));
-    return {.files = files,
-            .start = job.starts,
-            .words = std::move(words),
-            .folder = job.request.folder,
-            .environment = {{kJobFolderVariable, files.folder.string()},
-                            {"CUDA_VISIBLE_DEVICES", visible_gpus(device_.device())}},
-            .title = fmt::format("job {}, start {}, on {}", job.id, job.starts, device_.device()),
-            .grace_seconds = options_.grace_seconds,
-            .locks = {&claimed.lock, &device_.lock()}};
+    auto start =
+        prepare_start(queue_.files(job.id), job.id, job.starts, options_.program, job.request.words, device_.device());
+    start.folder = job.request.folder;
+    start.environment["CUDA_VISIBLE_DEVICES"] = visible_gpus(device_.device());
+    start.grace_seconds = options_.grace_seconds;
+    start.locks = {&claimed.lock, &device_.lock()};
+    return start;
   }
 
   void run_job(const ClaimedJob& claimed) {
     const auto& job = claimed.job;
-    std::error_code absent;
-    fs::remove(queue_.files(job.id).progress(), absent);
     Supervisor supervisor(start_of(claimed));
     device_.note_job(supervisor.pid());
     queue_.note_supervisor(job.id, ProcessIdentity::of(supervisor.pid()));

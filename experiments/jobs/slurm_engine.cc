@@ -84,7 +84,8 @@ class SlurmEngine final : public JobEngine {
       }
     } catch (const Error&) {
       for (const auto id : ids) {
-        if (queue_.find(id).state == JobState::queued && queue_.find(id).cluster_id.empty()) queue_.cancel(id);
+        const auto job = queue_.find(id);
+        if (job.state == JobState::queued && job.cluster_id.empty()) queue_.cancel(id);
       }
       throw;
     }

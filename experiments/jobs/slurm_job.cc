@@ -7,9 +7,9 @@
 
 #include "experiments/jobs/job_text.h"
 #include "experiments/jobs/supervisor.h"
-#include "experiments/runs/job_note.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -61,7 +61,7 @@ void write_start(const JobFiles& files, const Job& job, std::int64_t start, std:
                   {"words", job.request.words},
                   {"folder", job.request.folder.string()},
                   {"grace_seconds", grace_seconds}};
-  write_file_atomically(start_file(files), json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file_atomically(start_file(files), json_text(json) + "\n");
 }
 
 int run_start(const JobFiles& files) {
@@ -75,24 +75,15 @@ int run_start(const JobFiles& files) {
   }
   const auto start = json.at("start").get<std::int64_t>();
   if (const auto end = read_end(files, start); end.is_known && !end.was_stopped) return end.exit_code;
-  auto words = json.at("program").get<std::vector<std::string>>();
-  for (auto& word : words_to_start(json.at("words").get<std::vector<std::string>>(), run_of(files))) {
-    words.push_back(std::move(word));
-  }
   const char* node = std::getenv("SLURMD_NODENAME");
-  std::error_code absent;
-  fs::remove(files.progress(), absent);
-  const auto end = supervise({.files = files,
-                              .start = start,
-                              .words = std::move(words),
-                              .folder = json.at("folder").get<std::string>(),
-                              .environment = {{kJobFolderVariable, files.folder.string()}},
-                              .title = fmt::format("job {}, start {}, on {}", json.at("job").get<JobId>(), start,
-                                                   node == nullptr ? "this machine" : node),
-                              .grace_seconds = json.at("grace_seconds").get<double>(),
-                              .hands_on_stop = false,
-                              .locks = {&*lock}});
-  return end.exit_code;
+  auto job =
+      prepare_start(files, json.at("job").get<JobId>(), start, json.at("program").get<std::vector<std::string>>(),
+                    json.at("words").get<std::vector<std::string>>(), node == nullptr ? "this machine" : node);
+  job.folder = json.at("folder").get<std::string>();
+  job.grace_seconds = json.at("grace_seconds").get<double>();
+  job.hands_on_stop = false;
+  job.locks = {&*lock};
+  return supervise(job).exit_code;
 }
 
 }  // namespace melisma

@@ -18,6 +18,7 @@
 #include <thread>
 #include <utility>
 
+#include "experiments/runs/job_note.h"
 #include "tools/base/append_file.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
@@ -155,6 +156,17 @@ JobEnd supervise_with(const JobStart& start, const HeldSignals& signals) {
 }
 
 }  // namespace
+
+JobStart prepare_start(const JobFiles& files, JobId id, std::int64_t start, const std::vector<std::string>& program,
+                       const std::vector<std::string>& words, const std::string& where) {
+  JobStart made{.files = files, .start = start, .words = program};
+  for (auto& word : words_to_start(words, run_of(files))) made.words.push_back(std::move(word));
+  made.environment[kJobFolderVariable] = files.folder.string();
+  made.title = fmt::format("job {}, start {}, on {}", id, start, where);
+  std::error_code absent;
+  std::filesystem::remove(files.progress(), absent);
+  return made;
+}
 
 JobEnd supervise(const JobStart& start) {
   const HeldSignals signals;

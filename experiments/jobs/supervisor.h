@@ -32,6 +32,13 @@ struct JobStart {
   std::vector<const FileLock*> locks;              // that the job keeps
 };
 
+// Start number `start` of job `id` as every engine makes it: `program` and the job's own words, or those that go on
+// with its run (words_to_start); its folder in the environment; the title says `where`. Forgets the progress of the
+// start before. Where it runs, its grace and its locks are the caller's to add.
+[[nodiscard]] JobStart prepare_start(const JobFiles& files, JobId id, std::int64_t start,
+                                     const std::vector<std::string>& program, const std::vector<std::string>& words,
+                                     const std::string& where);
+
 // Runs a job in this process, which must have one thread: waits for it, handing SIGTERM, SIGINT and SIGHUP on to it as
 // one SIGTERM, and SIGKILL after the grace; then writes its end (job_files.h). Output and errors of the job are
 // appended to its log. Throws Error(device) where log or end cannot be written.

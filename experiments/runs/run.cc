@@ -12,6 +12,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -88,7 +89,7 @@ Run Run::create(const fs::path& workspace, std::string_view name, std::string_vi
   note_run_of_job(folder);  // first, so that a job killed at any instant finds what it has made
   write_folder_atomically(folder, [&](const fs::path& temporary) {
     write_file_atomically(temporary / "config.toml", config_toml);
-    write_file_atomically(temporary / "manifest.json", manifest.dump(2) + "\n");
+    write_file_atomically(temporary / "manifest.json", json_text(manifest) + "\n");
     for (const auto* part : {"checkpoints", "samples", "evaluations"}) fs::create_directory(temporary / part);
   });
   Run run(folder);
@@ -155,7 +156,7 @@ RunStatus Run::status() const {
 
 void Run::set_status(RunStatus status) const {
   status.updated_utc = utc_now();
-  write_file_atomically(folder_ / "status.json", to_json(status).dump(2) + "\n");
+  write_file_atomically(folder_ / "status.json", json_text(to_json(status)) + "\n");
 }
 
 }  // namespace melisma

@@ -9,6 +9,7 @@
 
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/metrics_file.h"
 #include "tools/base/table.h"
 #include "tools/config/config.h"
@@ -101,7 +102,7 @@ Sweep Sweep::start(const fs::path& workspace, const SweepPlan& plan, const std::
   make_folders(sweep.folder_.parent_path(), "name another --workspace");
   write_folder_atomically(sweep.folder_, [&](const fs::path& temporary) {
     write_file_atomically(temporary / kBaseFile, base);
-    write_file_atomically(temporary / kPlanFile, json.dump(2) + "\n");
+    write_file_atomically(temporary / kPlanFile, json_text(json) + "\n");
   });
   return sweep;
 }

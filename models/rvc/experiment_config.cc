@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace experiment_config_detail {
@@ -155,7 +156,7 @@ std::string to_experiment_json(const RvcExperimentConfig& config) {
                     {"use_spectral_norm", false},
                     {"gin_channels", network.speaker_channels},
                     {"spk_embed_dim", network.speakers}}}};
-  return file.dump(2) + "\n";
+  return json_text(file) + "\n";
 }
 
 }  // namespace melisma

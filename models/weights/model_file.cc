@@ -12,6 +12,7 @@
 #include "models/weights/pth_model.h"
 #include "models/weights/weight_norm.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace model_file_detail {
@@ -80,7 +81,7 @@ ModelFile from_voice_changer(SafetensorsFile file) {
   }
   ModelFile model;
   model.weights = with_plain_weight_norm_names(std::move(file.tensors));
-  model.contents = contents.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  model.contents = json_line(contents);
   model.layout = "w-okada";
   const auto number = [&](const char* key) {
     return contents.contains(key) && contents[key].is_number_integer() ? contents[key].get<std::int64_t>() : -1;

@@ -15,6 +15,7 @@
 #include "models/weights/safetensors.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -66,7 +67,7 @@ std::string changed_header(std::string_view header, const std::vector<InfoChange
   for (const auto& [name, entry] : old.items()) {
     if (name != "__metadata__") fresh[name] = entry;
   }
-  auto text = fresh.dump(-1, ' ', false, Json::error_handler_t::replace);
+  auto text = json_line(fresh);
   text.append((8 - text.size() % 8) % 8, ' ');
   return text;
 }

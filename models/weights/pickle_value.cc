@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace pickle_value_detail {
@@ -125,7 +126,7 @@ std::string_view PickleValue::kind_name() const {
 
 std::string to_json_text(const PickleValue& value, std::size_t most_values) {
   auto budget = most_values;
-  return pickle_value_detail::json_of(value, budget).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_line(pickle_value_detail::json_of(value, budget));
 }
 
 PickleValue pickle_value_of_json(std::string_view text) {

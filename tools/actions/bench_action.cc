@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tools/actions/compute_facts.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 #include "tools/base/text_table.h"
 #include "tools/bench/benchmarks.h"
@@ -44,7 +45,7 @@ int bench(const BenchOptions& options) {
                                .python = options.python,
                                .gemm_gflops = [] { return measured_gemm_gflops(); }});
   if (options.json) {
-    fmt::print("{}\n", report_as_json(row.name, report).dump(2));
+    fmt::print("{}\n", json_text(report_as_json(row.name, report)));
   } else {
     fmt::print("{}: {}\n{}\n", row.name, row.summary, compute_facts().line());
     for (const auto& sentence : report.setting) fmt::print("{}\n", sentence);

@@ -15,6 +15,7 @@
 #include "tools/actions/held_out.h"
 #include "tools/base/clock.h"
 #include "tools/base/hash.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace compare_detail {
@@ -119,7 +120,7 @@ int compare(const CompareOptions& options) {
   }
   if (options.json) {
     json["time_utc"] = utc_now();
-    fmt::print("{}\n", json.dump(1));
+    fmt::print("{}\n", json_text(json));
     return 0;
   }
   print_weights(json);

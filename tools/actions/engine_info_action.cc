@@ -10,6 +10,7 @@
 
 #include "tools/actions/compute_facts.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -55,7 +56,7 @@ int engine_info(const EngineInfoOptions& options) {
     facts["gemm_gflops"] = measured_gemm_gflops();
   }
   if (options.json) {
-    fmt::print("{}\n", facts.dump(2));
+    fmt::print("{}\n", json_text(facts));
   } else {
     for (const auto& [name, value] : facts.items()) {
       fmt::print("{:<24} {}\n", name,

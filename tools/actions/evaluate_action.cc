@@ -17,6 +17,7 @@
 #include "tools/actions/held_out.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace evaluate_detail {
@@ -105,12 +106,12 @@ int evaluate(const EvaluateOptions& options) {
     fs::create_directories(source.run->evaluations());
     json["examples"] = keep_examples(dataset, options, candidates, source.run->evaluations() / stem);
     kept = source.run->evaluations() / (stem + ".json");
-    write_file_atomically(kept, json.dump(1) + "\n");
+    write_file_atomically(kept, json_text(json) + "\n");
   }
-  if (!options.output.empty()) write_file_atomically(options.output, json.dump(1) + "\n");
+  if (!options.output.empty()) write_file_atomically(options.output, json_text(json) + "\n");
 
   if (options.json) {
-    fmt::print("{}\n", json.dump(1));
+    fmt::print("{}\n", json_text(json));
     return 0;
   }
   fmt::print("{}", to_table(result));

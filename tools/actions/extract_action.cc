@@ -21,6 +21,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -67,7 +68,7 @@ ModelFile extract_voice(const ModelSource& source, const ExtractOptions& options
     ExtractJson provenance{{"extracted_from", source.label}, {"layout", voice.layout}};
     if (source.run) provenance["run"] = source.run->id();
     if (!voice.provenance.empty()) provenance["model"] = ExtractJson::parse(voice.provenance, nullptr, false);
-    voice.provenance = provenance.dump(-1, ' ', false, ExtractJson::error_handler_t::replace);
+    voice.provenance = json_line(provenance);
     voice.layout = "melisma";
     return voice;
   });
@@ -183,12 +184,12 @@ int extract(const ExtractOptions& options) {
     auto report = path;
     report += ".quality.json";
     quality["file_bytes"] = fs::file_size(path);
-    write_file_atomically(report, quality.dump(2) + "\n");
+    write_file_atomically(report, json_text(quality) + "\n");
     result["report"] = report.string();
     result["quality"] = quality;
   }
   if (options.json) {
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_line(result));
   } else {
     print_extract(result);
   }

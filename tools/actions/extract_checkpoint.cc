@@ -18,6 +18,7 @@
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "tools/config/config.h"
 #include "train/engine/train_state.h"
@@ -307,7 +308,7 @@ int extract_checkpoint(const ExtractOptions& options, const CheckpointFormat& fo
     result["held_out_slices"] = written->n_held_out;
   }
   if (options.json) {
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_line(result));
   } else {
     print_checkpoint(result, pair, tool);
   }

@@ -16,6 +16,7 @@
 #include "tools/actions/import_run.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "train/import/experiment_folder.h"
 
@@ -152,7 +153,7 @@ void write_held_out_note(const fs::path& folder, const std::string& caveat) {
   const nlohmann::ordered_json note{
       {"note", "recordings held out of training: the tool must not train on them; melisma import measures on them"},
       {"caveat", caveat}};
-  write_file_atomically(folder / kHeldOutFolder / kHeldOutFile, note.dump(2) + "\n");
+  write_file_atomically(folder / kHeldOutFolder / kHeldOutFile, json_text(note) + "\n");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "train/prepare/parallel.h"
 
@@ -112,7 +113,7 @@ class Report {
   // The exit code.
   int close() const {
     if (json_) {
-      fmt::print("{}\n", Row(rows_).dump(2, ' ', false, Row::error_handler_t::replace));
+      fmt::print("{}\n", json_text(Row(rows_)));
     } else if (work_.is_folder) {
       const auto n = std::ssize(work_.jobs);
       fmt::print("{} of {} {}, {} failed\n", n - n_failed_, format_amount(static_cast<double>(n), "files"), steps_.done,

@@ -23,6 +23,7 @@
 #include "tools/base/error.h"
 #include "tools/base/format.h"
 #include "tools/base/hash.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -207,13 +208,13 @@ int fuse(const FuseOptions& options) {
   auto result = provenance_of(options, sources, voices, fused);
   const auto index = fuse_index(options, recipe, rvc_voice_config(fused.file).network.content_channels);
   if (!index.is_null()) result["index"] = index;
-  fused.file.provenance = result.dump(-1, ' ', false, Json::error_handler_t::replace);
+  fused.file.provenance = json_line(result);
   write_fused(options, std::move(fused.file));
   result["index"] = index;
   result["path"] = options.output.string();
   result["bytes"] = fs::file_size(options.output);
   if (options.json) {
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_line(result));
   } else {
     print_fused(result);
   }

@@ -10,6 +10,7 @@
 #include "tools/actions/console.h"
 #include "tools/actions/import_run.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "train/import/import_dataset.h"
 #include "train/prepare/report.h"
@@ -148,7 +149,7 @@ int import_experiment(const ImportOptions& given) {
   add_run(options, experiment, outcome);
   events->flush();
   if (options.json) {
-    fmt::print("{}\n", json_of(outcome, experiment).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(json_of(outcome, experiment)));
   } else {
     fmt::print("{}", text_of(outcome, options, experiment));
   }

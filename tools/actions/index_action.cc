@@ -15,6 +15,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 
 namespace melisma {
@@ -84,7 +85,7 @@ int build_index(const IndexOptions& options) {
       {"vectors", index.size()},         {"width", index.width()},
       {"lists", index.n_lists()},        {"features", key.parameter_hash()}};
   if (options.json) {
-    fmt::print("{}\n", result.dump());
+    fmt::print("{}\n", json_line(result));
   } else {
     fmt::print("{}: {} vectors of {} columns in {} lists, from {} frames of {} training clips\n",
                options.output.string(), index.size(), index.width(), index.n_lists(), frames.size(0), clips.size());

@@ -11,6 +11,7 @@
 #include "data/audio/audio_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -147,7 +148,7 @@ int inspect(const InspectOptions& options) {
     result = inspected_model(options);
   }
   if (options.json) {
-    fmt::print("{}\n", result.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(result));
   } else if (result["what"] == "recording") {
     print_recording(result);
   } else if (result["what"] == "model") {

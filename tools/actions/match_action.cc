@@ -15,6 +15,7 @@
 #include "tools/actions/file_jobs.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 
 namespace melisma {
@@ -182,7 +183,7 @@ int match(const MatchOptions& options) {
   report["outputs"] = rows;
   report["remarks"] = remarks;
   if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(report));
     return 0;
   }
   print_summary(made.song);

@@ -18,6 +18,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/stop.h"
 
@@ -148,7 +149,7 @@ int preview(const PreviewOptions& options) {
   write_file_atomically(options.output, preview_html(page));
   const auto n_failed = std::ranges::count_if(page.voices, [](const auto& voice) { return !voice.error.empty(); });
   if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(report));
   } else {
     fmt::print("{} ({}): {} of {} spoke\n", options.output.string(), format_bytes(fs::file_size(options.output)),
                std::ssize(files) - n_failed, format_amount(static_cast<double>(files.size()), "voices"));

@@ -7,6 +7,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/clock.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -18,7 +19,7 @@ MetricsJson line_of(std::string_view kind, std::int64_t step, std::int64_t epoch
 }
 
 std::string dumped(const MetricsJson& json) {
-  return json.dump(-1, ' ', false, MetricsJson::error_handler_t::replace);  // messages may name files in any encoding
+  return json_line(json);  // messages may name files in any encoding
 }
 
 // The whole lines of `text`: what follows the last line break was torn by a kill.

@@ -11,11 +11,11 @@
 #include "data/audio/audio_writer.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/program.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/known_voices.h"
 #include "tools/bench/peer.h"
-#include "tools/bench/process_cost.h"
 #include "tools/bench/random_models.h"
 #include "train/prepare/parallel.h"
 
@@ -38,7 +38,7 @@ void write_files(const ScratchFolder& folder, bool quick) {
 }
 
 struct Converted {
-  ProcessCost cost;
+  ProgramCost cost;
   double seconds = 0;  // of the conversion itself, loading of the content and pitch networks included
 };
 
@@ -64,7 +64,7 @@ Converted convert(const ScratchFolder& folder, int threads) {
                                        "--index-rate",
                                        "0.5",
                                        "--json"};
-  Converted made{.cost = run_program_and_measure(words, output)};
+  Converted made{.cost = run_to_end(words, output)};
   const auto said = read_file(output);
   if (made.cost.exit_code != 0) {
     fail(ErrorKind::internal, "melisma convert ended with exit code {}: {}", made.cost.exit_code, said);

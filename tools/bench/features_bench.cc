@@ -74,14 +74,13 @@ std::vector<FeatureMatrix> pass(const Clips& clips, const ContentConfig& config,
   // Blocks no larger than what gives each thread one.
   const auto block = std::clamp<std::size_t>(spans.size() / static_cast<std::size_t>(threads), 1, kClipsPerBlock);
   const auto begin_cpu = cpu_seconds();
-  const auto begin = std::chrono::steady_clock::now();
+  const double begin = wall_seconds();
   (void)for_each_parallel((spans.size() + block - 1) / block, threads, [&](std::size_t i) {
     const auto part = std::span(spans).subspan(i * block, std::min(block, spans.size() - i * block));
     auto made = extract_raw_content(part, config, 1);
     std::move(made.begin(), made.end(), features.begin() + static_cast<std::ptrdiff_t>(i * block));
   });
-  cost.wall_seconds =
-      std::min(cost.wall_seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  cost.wall_seconds = std::min(cost.wall_seconds, wall_seconds() - begin);
   cost.cpu_seconds = std::min(cost.cpu_seconds, cpu_seconds() - begin_cpu);
   return features;
 }

@@ -2,15 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <limits>
 
 #include "experiments/jobs/job_queue.h"
 #include "tools/base/error.h"
+#include "tools/base/program.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/bench/benchmarks.h"
-#include "tools/bench/process_cost.h"
+#include "tools/bench/peer.h"
 
 namespace melisma {
 namespace jobs_bench {
@@ -19,18 +19,14 @@ namespace fs = std::filesystem;
 
 constexpr int kJobs = 10000, kQuickJobs = 1000, kRepeats = 5;
 
-double milliseconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
-}
-
 // Of the quickest of several times.
 template <class Action>
 double quickest_ms(int repeats, Action&& action) {
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < repeats; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const double begin = wall_seconds();
     action();
-    best = std::min(best, milliseconds_since(begin));
+    best = std::min(best, 1000 * (wall_seconds() - begin));
   }
   return best;
 }
@@ -50,15 +46,13 @@ BenchmarkReport bench_jobs(const BenchmarkOptions& options) {
                                                                       .folder = fs::current_path(),
                                                                       .name = "train rvc --dataset mara"});
   for (std::size_t i = 1; i < requests.size(); i += 2) requests[i].after = {-static_cast<JobId>(i)};
-  const auto begin = std::chrono::steady_clock::now();
-  (void)queue.submit("local", requests);
-  const double submit_ms = milliseconds_since(begin);
+  const double submit_ms = quickest_ms(1, [&] { (void)queue.submit("local", requests); });
 
   const std::vector<std::string> words{fs::read_symlink("/proc/self/exe").string(), "--workspace", workspace.string(),
                                        "jobs", "list"};
   double program_ms = std::numeric_limits<double>::infinity();
   for (int i = 0; i < repeats; ++i) {
-    const auto cost = run_program_and_measure(words, scratch / "list.txt");
+    const auto cost = run_to_end(words, scratch / "list.txt");
     if (cost.exit_code != 0) fail(ErrorKind::internal, "melisma jobs list ended with exit code {}", cost.exit_code);
     program_ms = std::min(program_ms, 1000 * cost.wall_seconds);
   }

@@ -12,11 +12,11 @@
 #include "infer/match/match_output.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/program.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"
-#include "tools/bench/process_cost.h"
 
 namespace melisma {
 namespace match_bench {
@@ -77,10 +77,10 @@ double largest_difference(const StereoSignal& ours, const std::vector<double>& t
 // The whole command from file to file: what the process had resident at most.
 double peak_megabytes(const ScratchFolder& folder) {
   const auto output = folder / "match.log";
-  const auto cost = run_program_and_measure({std::filesystem::read_symlink("/proc/self/exe").string(), "--threads", "1",
-                                             "match", (folder / "target.wav").string(), "--reference",
-                                             (folder / "reference.wav").string(), "-o", (folder / "ours.wav").string()},
-                                            output);
+  const auto cost = run_to_end({std::filesystem::read_symlink("/proc/self/exe").string(), "--threads", "1", "match",
+                                (folder / "target.wav").string(), "--reference", (folder / "reference.wav").string(),
+                                "-o", (folder / "ours.wav").string()},
+                               output);
   if (cost.exit_code != 0)
     fail(ErrorKind::internal, "melisma match ended with {}: {}", cost.exit_code, read_file(output));
   return cost.peak_megabytes;

@@ -17,11 +17,11 @@
 #include "data/audio/slicing.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/program.h"
 #include "tools/base/scratch_folder.h"
 #include "tools/base/seed.h"
 #include "tools/bench/benchmarks.h"
 #include "tools/bench/peer.h"
-#include "tools/bench/process_cost.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
@@ -34,13 +34,13 @@ constexpr int kRepeats = 3;
 constexpr const char* kTwin = MELISMA_PEERS_FOLDER "/preprocess_twin.py";
 
 // The cheapest of several runs of a program that makes `made` anew each time.
-ProcessCost cheapest_run(int repeats, const std::vector<std::string>& words, const fs::path& output,
+ProgramCost cheapest_run(int repeats, const std::vector<std::string>& words, const fs::path& output,
                          const fs::path& made) {
-  ProcessCost best;
+  ProgramCost best;
   best.cpu_seconds = std::numeric_limits<double>::infinity();
   for (int run = 0; run < repeats; ++run) {
     fs::remove_all(made);
-    const auto cost = run_program_and_measure(words, output);
+    const auto cost = run_to_end(words, output);
     if (cost.exit_code != 0) {
       fail(ErrorKind::internal, "'{}' ended with exit code {}: {}", words.front(), cost.exit_code, read_file(output));
     }
@@ -50,7 +50,7 @@ ProcessCost cheapest_run(int repeats, const std::vector<std::string>& words, con
 }
 
 // This program preparing the scratch folder's recording on one thread.
-ProcessCost run_prepare(const ScratchFolder& scratch, int repeats, bool has_content, bool has_pitch) {
+ProgramCost run_prepare(const ScratchFolder& scratch, int repeats, bool has_content, bool has_pitch) {
   const auto workspace = scratch / "workspace";
   const std::vector<std::string> words{fs::read_symlink("/proc/self/exe").string(),
                                        "--workspace",
@@ -71,9 +71,9 @@ ProcessCost run_prepare(const ScratchFolder& scratch, int repeats, bool has_cont
 }
 
 // Nothing if there is no Python with the packages.
-std::optional<ProcessCost> run_twin(const ScratchFolder& scratch, const std::string& python, int repeats) {
+std::optional<ProgramCost> run_twin(const ScratchFolder& scratch, const std::string& python, int repeats) {
   const auto output = scratch / "twin.log";
-  const auto probe = run_program_and_measure(
+  const auto probe = run_to_end(
       {"/bin/sh", "-c", "command -v \"$0\" && \"$0\" -c 'import librosa, soxr, scipy, soundfile'", python}, output);
   if (probe.exit_code != 0 || !fs::exists(kTwin)) return std::nullopt;
   const auto made = scratch / "twin";

@@ -12,6 +12,7 @@
 #include "data/sets/hdf5_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
 
@@ -131,7 +132,7 @@ void list_datasets(const fs::path& workspace, bool json) {
     }
   }
   if (json) {
-    fmt::print("{}\n", rows.dump(2));
+    fmt::print("{}\n", json_text(rows));
     return;
   }
   if (rows.empty()) fmt::print("no datasets in '{}'; make one with melisma prepare\n", workspace.string());
@@ -168,7 +169,7 @@ std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global) 
     }
     const auto dataset = Dataset::open(dataset_path(arguments->name, global.workspace));
     if (arguments->json) {
-      fmt::print("{}\n", json_of(dataset).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+      fmt::print("{}\n", json_text(json_of(dataset)));
     } else {
       print_text(dataset);
     }

@@ -19,6 +19,7 @@
 #include "experiments/jobs/slurm_job.h"
 #include "tools/base/console_sink.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
@@ -48,12 +49,11 @@ JobQueue open_queue(const fs::path& workspace) {
 
 // Whatever runs jobs says what has become of its own.
 void watch_all(JobQueue& queue, const GlobalOptions& global) {
-  for (const auto& name : queue.engines_at_work())
-    find_row(kJobEngines, name, "job engine").make(queue, engine_options(global))->watch();
+  for (const auto& name : queue.engines_at_work()) make_job_engine(name, queue, engine_options(global))->watch();
 }
 
 std::unique_ptr<JobEngine> engine_of(JobQueue& queue, JobId id, const GlobalOptions& global) {
-  return find_row(kJobEngines, queue.find(id).engine, "job engine").make(queue, engine_options(global));
+  return make_job_engine(queue.find(id).engine, queue, engine_options(global));
 }
 
 int submit(const GlobalOptions& global, const JobsOptions& options) {
@@ -68,9 +68,9 @@ int submit(const GlobalOptions& global, const JobsOptions& options) {
   request.backoff_seconds = config.backoff.amount;
   if (request.name.empty()) request.name = command_text(options.words).substr(0, 60);
   JobQueue queue(global.workspace);
-  const auto id = find_row(kJobEngines, config.engine, "job engine").make(queue, engine)->submit({{request}}).front();
+  const auto id = make_job_engine(config.engine, queue, engine)->submit({{request}}).front();
   if (options.json) {
-    fmt::print("{}\n", to_json(queue.find(id), queue.files(id)).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(to_json(queue.find(id), queue.files(id))));
   } else {
     fmt::print("job {}\n", id);
     if (config.engine == "local")
@@ -93,7 +93,7 @@ int list(const GlobalOptions& global, const JobsOptions& options) {
   if (options.json) {
     auto array = Json::array();
     for (const auto& job : jobs) array.push_back(to_json(job, queue->files(job.id)));
-    fmt::print("{}\n", array.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(array));
   } else if (jobs.empty()) {
     fmt::print("no jobs in '{}'{}\n", global.workspace.string(),
                options.state.empty() && options.request.group.empty() ? " yet; melisma jobs submit makes one"
@@ -117,7 +117,7 @@ int show(const GlobalOptions& global, const JobsOptions& options) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", (array.size() == 1 ? array[0] : array).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(array.size() == 1 ? array[0] : array));
   }
   return 0;
 }
@@ -141,8 +141,13 @@ int show_log(const GlobalOptions& global, const JobsOptions& options) {
   if (queue.find(id).starts == 0) fmt::print(stderr, "job {} has not been started yet\n", id);
   install_stop_handlers();
   std::uintmax_t place = 0;
+  constexpr double kWatchSeconds = 2;  // a cluster is asked for each look
+  double watched = 0;
   while (options.is_following && stop_requested() == 0) {
-    watch_all(queue, global);
+    if (seconds_now() - watched >= kWatchSeconds) {
+      watch_all(queue, global);
+      watched = seconds_now();
+    }
     const bool has_ended = is_final(queue.find(id).state);  // asked first: what it said last still counts
     print_from(files.log(), place);
     if (has_ended) return 0;

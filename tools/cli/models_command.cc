@@ -16,6 +16,7 @@
 #include "tools/base/error.h"
 #include "tools/base/format.h"
 #include "tools/base/hash.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
 #include "tools/base/text_table.h"
@@ -105,7 +106,7 @@ bool show(const std::vector<CatalogueEntry>& entries, bool json, bool is_thoroug
   if (json) {
     auto array = Json::array();
     for (const auto& found : looked) array.push_back(json_of(found));
-    fmt::print("{}\n", array.dump(2));
+    fmt::print("{}\n", json_text(array));
     return is_all_there;
   }
   std::vector<std::vector<std::string>> rows{{"model", "state", "size", "licence", "what for"}};

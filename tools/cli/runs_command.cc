@@ -9,6 +9,7 @@
 #include "tools/base/console_sink.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/metrics_file.h"
 #include "tools/base/text_table.h"
 #include "tools/cli/commands.h"
@@ -50,7 +51,7 @@ int list_runs(const GlobalOptions& global, const RunsOptions& options) {
                        {"folder", run.folder().string()},
                        {"status", to_json(readable_status(run))}});
     }
-    fmt::print("{}\n", array.dump(2));
+    fmt::print("{}\n", json_text(array));
     return 0;
   }
   if (runs.empty()) {
@@ -122,7 +123,7 @@ int show_run(const GlobalOptions& global, const RunsOptions& options) {
                      {"latest", {{"train", json_of_line(training)}, {"validation", json_of_line(validation)}}},
                      {"settings", std::move(settings)},
                      {"manifest", run.manifest()}};
-    fmt::print("{}\n", shown.dump(2));
+    fmt::print("{}\n", json_text(shown));
     return 0;
   }
   std::vector<std::vector<std::string>> rows{
@@ -176,7 +177,7 @@ int diff_runs(const GlobalOptions& global, const RunsOptions& options) {
                      {"right", {{"id", right.id()}, {"status", to_json(right_status)}}},
                      {"settings", json_of(compared.settings)},
                      {"manifest", json_of(compared.manifest)}};
-    fmt::print("{}\n", shown.dump(2));
+    fmt::print("{}\n", json_text(shown));
     return 0;
   }
   const auto or_dash = [](const std::string& text) { return text.empty() ? std::string("-") : text; };

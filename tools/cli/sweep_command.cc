@@ -17,6 +17,7 @@
 #include "tools/base/console_sink.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
 #include "tools/cli/commands.h"
@@ -92,7 +93,7 @@ int drive(const GlobalOptions& global, const SweepOptions& options, const Sweep&
   const auto engine_told = engine_options(global, options.jobs);
   const auto& config = engine_told.config;
   JobQueue queue(global.workspace);
-  const auto engine = find_row(kJobEngines, config.engine, "job engine").make(queue, engine_told);
+  const auto engine = make_job_engine(config.engine, queue, engine_told);
   const JobsWish wish{config.retries, config.backoff.amount};
   ConsoleSink console;
   install_stop_handlers();
@@ -124,7 +125,7 @@ int drive(const GlobalOptions& global, const SweepOptions& options, const Sweep&
   const auto page = write_page(sweep, queue, global.workspace, options.output);
   const auto board = leaderboard_of(sweep, queue);
   if (options.json) {
-    fmt::print("{}\n", to_json(board).dump(2));
+    fmt::print("{}\n", json_text(to_json(board)));
   } else {
     fmt::print("{}\n{}\n", to_table(board), page.string());
   }
@@ -195,7 +196,7 @@ std::function<int()> define_sweep(CLI::App& app, const GlobalOptions& global) {
     if (reporter->parsed()) {
       fmt::print("{}\n", write_page(sweep, queue, global.workspace, options->output).string());
     } else if (options->json) {
-      fmt::print("{}\n", to_json(leaderboard_of(sweep, queue)).dump(2));
+      fmt::print("{}\n", json_text(to_json(leaderboard_of(sweep, queue))));
     } else {
       fmt::print("{}", to_table(leaderboard_of(sweep, queue)));
     }

@@ -12,6 +12,7 @@
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
@@ -100,7 +101,7 @@ std::string PartWriter::add(std::span<const float> samples) {
 void PartWriter::finish(const Part& part) {
   write_bytes(file_.get(), path_, part.fingerprint.bits.data(), part.fingerprint.bits.size() * 4);
   write_bytes(file_.get(), path_, part.fingerprint.doubtful.data(), part.fingerprint.doubtful.size() * 2);
-  const auto header = header_of(part).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  const auto header = json_line(header_of(part));
   write_bytes(file_.get(), path_, header.data(), header.size());
   Tail tail{header.size(), {}};
   std::memcpy(tail.magic, kMagic, sizeof kMagic);

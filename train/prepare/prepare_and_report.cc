@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "tools/base/console_sink.h"
+#include "tools/base/json_text.h"
 #include "train/prepare/report.h"
 
 namespace melisma {
@@ -12,7 +13,7 @@ int prepare_and_report(const PrepareOptions& options, std::span<const FeatureMak
   const auto report = prepare(options.request, features, console);
   console.flush();
   if (options.json) {
-    fmt::print("{}\n", json_of(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(json_of(report)));
   } else {
     fmt::print("{}", text_of(report));
   }

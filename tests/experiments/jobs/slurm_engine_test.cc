@@ -58,7 +58,7 @@ class SlurmEngine : public testing::Workplace {
   void with_engine(const std::function<void(JobEngine&)>& action) const {
     JobQueue queue(workspace());
     const EngineOptions options{.config = {}, .program = {"/opt/melisma", "--workspace", "/w"}};
-    action(*find_row(kJobEngines, "slurm", "job engine").make(queue, options));
+    action(*make_job_engine("slurm", queue, options));
   }
   std::vector<JobId> submitted(const std::vector<JobRequest>& requests) const {
     std::vector<JobId> ids;

@@ -120,7 +120,7 @@ class SweepTest : public ::testing::Test {
   [[nodiscard]] JobQueue queue() const { return JobQueue(folder / "w"); }
   SweepState advance(const Sweep& sweep) const {
     auto queue = this->queue();
-    const auto engine = find_row(kJobEngines, "local", "job engine").make(queue, {});
+    const auto engine = make_job_engine("local", queue, {});
     return sweep.advance(queue, *engine, {});
   }
   static std::string after(const std::vector<std::string>& words, const std::string& option) {

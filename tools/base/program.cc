@@ -1,4 +1,4 @@
-#include "tools/bench/process_cost.h"
+#include "tools/base/program.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -23,7 +23,8 @@ double seconds_of(const timeval& time) {
 
 }  // namespace
 
-ProcessCost run_program_and_measure(const std::vector<std::string>& words, const std::filesystem::path& output) {
+ProgramCost run_to_end(const std::vector<std::string>& words, const std::filesystem::path& out,
+                       const std::filesystem::path& err) {
   auto copies = words;
   std::vector<char*> arguments;
   for (auto& word : copies) arguments.push_back(word.data());
@@ -31,15 +32,19 @@ ProcessCost run_program_and_measure(const std::vector<std::string>& words, const
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (err == out) {
+    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  }
   const auto begin = std::chrono::steady_clock::now();
   pid_t process = -1;
   const int code = ::posix_spawnp(&process, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (code != 0) fail(ErrorKind::device, "cannot run '{}': {}", words.at(0), std::strerror(code));
 
-  ProcessCost cost;
+  ProgramCost cost;
   int status = 0;
   rusage usage{};
   while (::wait4(process, &status, 0, &usage) < 0 && errno == EINTR) {
