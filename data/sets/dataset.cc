@@ -1,15 +1,10 @@
 #include "data/sets/dataset.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
-#include <map>
 
 #include "data/sets/dataset_layout.h"
+#include "data/sets/dataset_state.h"
 #include "tools/base/error.h"
 #include "tools/base/hash.h"
 #include "tools/base/table.h"
@@ -25,33 +20,34 @@ struct SplitName {
 constexpr std::array kSplits{SplitName{"train", Split::train}, SplitName{"validation", Split::validation},
                              SplitName{"test", Split::test}};
 
-// Where the rows of each clip are in a feature set.
-struct FeatureIndex {
-  std::vector<std::int64_t> offsets, rows;
-  std::int64_t width = 0, frames_a_row = 1;
+struct KindName {
+  std::string_view name, holds;
+  DatasetKind kind;
 };
+constexpr std::array kKinds{
+    KindName{"voice", "recordings of voices (melisma prepare FOLDER)", DatasetKind::voice},
+    KindName{"multitrack", "songs in tracks (melisma prepare FOLDER --kind multitrack)", DatasetKind::multitrack}};
 
-struct Columns {
-  const Hdf5File& file;
-  std::string group;
-  [[nodiscard]] std::vector<std::int64_t> integers(const std::string& name) const {
-    return file.read<std::int64_t>(group + name);
-  }
-  [[nodiscard]] std::vector<double> reals(const std::string& name) const { return file.read<double>(group + name); }
-  [[nodiscard]] std::vector<std::string> texts(const std::string& name) const { return file.read_text(group + name); }
-};
+const KindName& row_of(DatasetKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
+
+// What the file says it is; files older than the attribute hold voices.
+DatasetKind kind_in(const Hdf5File& file) {
+  if (!file.has_attribute("/", "kind")) return DatasetKind::voice;
+  const auto name = file.attribute_text("/", "kind");
+  const auto* row =
+      std::find_if(kKinds.begin(), kKinds.end(), [&](const KindName& known) { return known.name == name; });
+  if (row != kKinds.end()) return row->kind;
+  fail(ErrorKind::data, "dataset '{}' is of the kind '{}', which this program does not know; prepare it again",
+       file.path().string(), name);
+}
 
 std::vector<Clip> read_clips(const Hdf5File& file) {
-  const Columns columns{file, "/clips/"};
+  const DatasetColumns columns{file, "/clips/"};
   const auto recording = columns.texts("recording"), hash = columns.texts("hash"), split = columns.texts("split");
   const auto recording_offset = columns.integers("recording_offset"), speaker = columns.integers("speaker");
   const auto offset = columns.integers("offset"), length = columns.integers("length");
-  for (const auto size :
-       {hash.size(), split.size(), recording_offset.size(), speaker.size(), offset.size(), length.size()}) {
-    if (size == recording.size()) continue;
-    fail(ErrorKind::data, "the columns of '/clips' in '{}' have different lengths ({} and {}); prepare it again",
-         file.path().string(), recording.size(), size);
-  }
+  columns.check(recording.size(),
+                {hash.size(), split.size(), recording_offset.size(), speaker.size(), offset.size(), length.size()});
   std::vector<Clip> clips;
   for (std::size_t i = 0; i < recording.size(); ++i) {
     clips.push_back({static_cast<std::int64_t>(i), recording[i], recording_offset[i], speaker[i], offset[i], length[i],
@@ -75,7 +71,7 @@ void check_clips(const Hdf5File& file, const std::vector<Clip>& clips, std::size
 
 std::vector<RecordingRow> read_recordings(const Hdf5File& file) {
   if (!file.has("/recordings")) return {};
-  const Columns columns{file, "/recordings/"};
+  const DatasetColumns columns{file, "/recordings/"};
   const auto path = columns.texts("path"), speaker = columns.texts("speaker"), fate = columns.texts("fate");
   const auto detail = columns.texts("detail"), split = columns.texts("split");
   const auto seconds = columns.reals("seconds"), kept = columns.reals("kept_seconds");
@@ -88,73 +84,15 @@ std::vector<RecordingRow> read_recordings(const Hdf5File& file) {
   return rows;
 }
 
-// The text in a field of fixed width.
-std::string trimmed(std::string_view field) { return std::string(field.substr(0, field.find('\0'))); }
-
-// One page of the ledger, read and written past the HDF5 library, which may hold older bytes in memory.
-class LedgerPage {
- public:
-  LedgerPage(const Hdf5File& file, int descriptor, const std::string& group)
-      : descriptor_(descriptor),
-        time_at_(file.position_of(group + "/time_utc")),
-        command_at_(file.position_of(group + "/command")),
-        model_at_(file.position_of(group + "/model_hash")) {
-    if (time_at_ < 0 || command_at_ < 0 || model_at_ < 0) {
-      fail(ErrorKind::data, "the ledger of '{}' is not stored in place; was the file rewritten by another program?",
-           file.path().string());
-    }
-  }
-  [[nodiscard]] LedgerEntry row(std::int64_t i) const {
-    return {read(time_at_, i, layout::kTimeWidth), read(command_at_, i, layout::kCommandWidth),
-            read(model_at_, i, layout::kModelWidth)};
-  }
-  // The time is written last: a row without it does not count.
-  void set(std::int64_t i, const LedgerEntry& entry) const {
-    write(command_at_, i, layout::kCommandWidth, entry.command);
-    write(model_at_, i, layout::kModelWidth, entry.model_hash);
-    write(time_at_, i, layout::kTimeWidth, entry.time_utc);
-    ::fdatasync(descriptor_);
-  }
-
- private:
-  [[nodiscard]] std::string read(std::int64_t at, std::int64_t row, std::int64_t width) const {
-    std::string field(static_cast<std::size_t>(width), '\0');
-    if (::pread(descriptor_, field.data(), field.size(), at + row * width) != width) return "";
-    return trimmed(field);
-  }
-  void write(std::int64_t at, std::int64_t row, std::int64_t width, const std::string& text) const {
-    std::string field = text;
-    field.resize(static_cast<std::size_t>(width), '\0');
-    if (::pwrite(descriptor_, field.data(), field.size(), at + row * width) != width) {
-      fail(ErrorKind::device, "cannot write to the ledger: {}", std::strerror(errno));
-    }
-  }
-  int descriptor_;
-  std::int64_t time_at_, command_at_, model_at_;
-};
-
 }  // namespace
+
+std::string_view name_of(DatasetKind kind) { return kKinds[static_cast<std::size_t>(kind)].name; }
 
 std::string_view name_of(Split split) { return kSplits[static_cast<std::size_t>(split)].name; }
 
 Split split_named(std::string_view name) { return find_row(kSplits, name, "split", ErrorKind::usage).split; }
 
 std::string FeatureKey::parameter_hash() const { return melisma::content_hash(kind + "\n" + parameters).substr(0, 16); }
-
-struct Dataset::State {
-  Hdf5File file;
-  std::int64_t sample_rate_hz = 0;
-  std::string parameters, tool_version, content_hash, split_hash;
-  std::vector<std::string> speakers;
-  std::vector<Clip> clips;
-  std::vector<RecordingRow> recordings;
-  std::vector<FeatureKey> feature_sets;
-  std::map<std::string, FeatureIndex> features;  // by group
-  double scale = 1;                              // of a stored sample
-
-  // Throws Error(data) that lists what there is if `key` is not among it.
-  [[nodiscard]] const FeatureIndex& index_of(const FeatureKey& key) const;
-};
 
 Dataset::Dataset(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Dataset::Dataset(Dataset&&) noexcept = default;
@@ -164,7 +102,7 @@ Dataset::~Dataset() = default;
 namespace {
 
 // The names and places of all feature sets in the file.
-void read_feature_sets(const Hdf5File& file, std::size_t n_clips, std::vector<FeatureKey>& keys,
+void read_feature_sets(const Hdf5File& file, std::size_t n_items, std::vector<FeatureKey>& keys,
                        std::map<std::string, FeatureIndex>& features) {
   if (!file.has("/features")) return;
   for (const auto& kind : file.children("/features")) {
@@ -173,9 +111,9 @@ void read_feature_sets(const Hdf5File& file, std::size_t n_clips, std::vector<Fe
       const auto shape = file.describe(group + "/values").shape;
       FeatureIndex index{file.read<std::int64_t>(group + "/offsets"), file.read<std::int64_t>(group + "/frames"),
                          shape.size() == 2 ? shape[1] : 0};
-      if (shape.size() != 2 || index.offsets.size() != n_clips || index.rows.size() != n_clips) {
-        fail(ErrorKind::data, "the features '{}' in '{}' are not of its {} clips; prepare it again", group,
-             file.path().string(), n_clips);
+      if (shape.size() != 2 || index.offsets.size() != n_items || index.rows.size() != n_items) {
+        fail(ErrorKind::data, "the features '{}' in '{}' are not of its {} clips or tracks; prepare it again", group,
+             file.path().string(), n_items);
       }
       if (file.has_attribute(group, layout::kFramesARow)) {
         index.frames_a_row = file.attribute_integer(group, layout::kFramesARow);
@@ -192,11 +130,21 @@ void read_feature_sets(const Hdf5File& file, std::size_t n_clips, std::vector<Fe
 
 }  // namespace
 
-Dataset Dataset::open(const fs::path& path) {
+Dataset Dataset::open(const fs::path& path, DatasetKind wanted) {
+  auto dataset = open_any(path);
+  if (dataset.kind() != wanted) {
+    fail(ErrorKind::data, "'{}' is a {} dataset, but this needs a {} dataset: {}", path.string(),
+         name_of(dataset.kind()), name_of(wanted), row_of(wanted).holds);
+  }
+  return dataset;
+}
+
+Dataset Dataset::open_any(const fs::path& path) {
   auto file = Hdf5File::open(path);
-  if (!file.has("/clips") || !file.has("/wave") || !file.has_attribute("/", "schema_version")) {
+  if (!(file.has("/clips") || file.has("/tracks")) || !file.has("/wave") ||
+      !file.has_attribute("/", "schema_version")) {
     fail(ErrorKind::data,
-         "'{}' is no dataset of this program: it lacks /clips, /wave or schema_version; make one with "
+         "'{}' is no dataset of this program: it lacks /clips (or /tracks), /wave or schema_version; make one with "
          "'melisma prepare'",
          path.string());
   }
@@ -204,22 +152,30 @@ Dataset Dataset::open(const fs::path& path) {
     fail(ErrorKind::data, "dataset '{}' has schema version {}, this program reads {}; prepare it again", path.string(),
          version, layout::kSchemaVersion);
   }
-  auto state = std::make_unique<State>(State{std::move(file), 0, {}, {}, {}, {}, {}, {}, {}, {}, {}, 1});
+  auto state = std::make_unique<State>(State{.file = std::move(file)});
   const auto& h5 = state->file;
+  state->kind = kind_in(h5);
   state->sample_rate_hz = h5.attribute_integer("/", "sample_rate_hz");
   state->parameters = h5.attribute_text("/", "parameters");
   state->tool_version = h5.attribute_text("/", "tool_version");
   state->content_hash = h5.attribute_text("/", "content_hash");
   state->split_hash = h5.attribute_text("/", "split_hash");
-  state->speakers = h5.read_text("/speakers");
-  state->clips = read_clips(h5);
-  check_clips(h5, state->clips, state->speakers.size());
+  if (state->kind == DatasetKind::voice) {
+    state->speakers = h5.read_text("/speakers");
+    state->clips = read_clips(h5);
+    check_clips(h5, state->clips, state->speakers.size());
+  } else {
+    state->read_songs();
+  }
   state->recordings = read_recordings(h5);
   state->scale = h5.describe("/wave").kind == Hdf5Kind::integer ? 1.0 / 32768 : 1.0;
-  read_feature_sets(h5, state->clips.size(), state->feature_sets, state->features);
+  const auto n_items =
+      state->kind == DatasetKind::voice ? state->clips.size() : static_cast<std::size_t>(state->n_tracks);
+  read_feature_sets(h5, n_items, state->feature_sets, state->features);
   return Dataset(std::move(state));
 }
 
+DatasetKind Dataset::kind() const { return state_->kind; }
 const fs::path& Dataset::path() const { return state_->file.path(); }
 std::int64_t Dataset::sample_rate_hz() const { return state_->sample_rate_hz; }
 const std::vector<std::string>& Dataset::speakers() const { return state_->speakers; }
@@ -245,9 +201,13 @@ std::vector<float> Dataset::wave(const Clip& clip, std::int64_t first, std::int6
     fail(ErrorKind::data, "samples {} to {} of clip {} in '{}' were asked for, but it has {}", first, first + count,
          clip.index, path().string(), clip.length);
   }
-  auto samples = state_->file.read_rows<float>("/wave", clip.offset + first, count);
-  if (state_->scale != 1) {
-    for (auto& sample : samples) sample *= static_cast<float>(state_->scale);
+  return state_->samples(clip.offset + first, count);
+}
+
+std::vector<float> Dataset::State::samples(std::int64_t first, std::int64_t count) const {
+  auto samples = file.read_rows<float>("/wave", first, count);
+  if (scale != 1) {
+    for (auto& sample : samples) sample *= static_cast<float>(scale);
   }
   return samples;
 }
@@ -265,12 +225,24 @@ const FeatureIndex& Dataset::State::index_of(const FeatureKey& key) const {
 
 std::int64_t Dataset::feature_width(const FeatureKey& key) const { return state_->index_of(key).width; }
 
-FeatureMatrix Dataset::feature_rows(const FeatureKey& key, const Clip& clip) const {
-  const auto& index = state_->index_of(key);
-  const auto i = static_cast<std::size_t>(clip.index);
+void DatasetColumns::check(std::size_t n, std::initializer_list<std::size_t> sizes) const {
+  for (const auto size : sizes) {
+    if (size == n) continue;
+    fail(ErrorKind::data, "the columns of '{}' in '{}' have different lengths ({} and {}); prepare it again",
+         group.substr(0, group.size() - 1), file.path().string(), n, size);
+  }
+}
+
+FeatureMatrix Dataset::State::rows_of(const FeatureKey& key, std::int64_t item) const {
+  const auto& index = index_of(key);
+  const auto i = static_cast<std::size_t>(item);
   const auto n_rows = index.rows.at(i);
-  return {state_->file.read_rows<float>(layout::features_of(key) + "/values", index.offsets.at(i), n_rows), n_rows,
+  return {file.read_rows<float>(layout::features_of(key) + "/values", index.offsets.at(i), n_rows), n_rows,
           index.width};
+}
+
+FeatureMatrix Dataset::feature_rows(const FeatureKey& key, const Clip& clip) const {
+  return state_->rows_of(key, clip.index);
 }
 
 FeatureMatrix Dataset::features(const FeatureKey& key, const Clip& clip) const {
@@ -289,54 +261,6 @@ FeatureMatrix repeat_rows(const FeatureMatrix& rows, std::int64_t frames_a_row, 
     frames.values.insert(frames.values.end(), row, row + rows.width);
   }
   return frames;
-}
-
-namespace {
-
-// Writes into the first free row; false if every page is full.
-bool append_in_place(const fs::path& path, const std::string& content_hash, const LedgerEntry& entry) {
-  const layout::WriterLock lock(path);
-  const auto current = Hdf5File::open(path);
-  if (current.attribute_text("/", "content_hash") != content_hash) {
-    fail(ErrorKind::data, "dataset '{}' was replaced by another while it was open; run the command again",
-         path.string());
-  }
-  for (const auto& page : current.children("/ledger")) {
-    const LedgerPage rows(current, lock.descriptor(), "/ledger/" + page);
-    for (std::int64_t i = 0; i < layout::kLedgerRows; ++i) {
-      if (!rows.row(i).time_utc.empty()) continue;
-      rows.set(i, entry);
-      return true;
-    }
-  }
-  return false;
-}
-
-}  // namespace
-
-std::vector<LedgerEntry> Dataset::ledger() const {
-  const int descriptor = ::open(path().c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail(ErrorKind::data, "cannot read '{}': {}", path().string(), std::strerror(errno));
-  const auto closing = std::unique_ptr<const int, void (*)(const int*)>(&descriptor, [](const int* d) { ::close(*d); });
-  const auto current = Hdf5File::open(path());
-  std::vector<LedgerEntry> entries;
-  for (const auto& page : current.children("/ledger")) {
-    const LedgerPage rows(current, descriptor, "/ledger/" + page);
-    for (std::int64_t i = 0; i < layout::kLedgerRows; ++i) {
-      auto entry = rows.row(i);
-      if (!entry.time_utc.empty()) entries.push_back(std::move(entry));
-    }
-  }
-  return entries;
-}
-
-void Dataset::record_test_opening(const LedgerEntry& entry) {
-  while (!append_in_place(path(), content_hash(), entry)) {
-    const layout::WriterLock lock(path());
-    layout::replace_with_changes(path(), [](Hdf5File& file) {
-      layout::add_ledger_page(file, static_cast<std::int64_t>(file.children("/ledger").size()));
-    });
-  }
 }
 
 }  // namespace melisma

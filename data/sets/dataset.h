@@ -1,4 +1,4 @@
-// A dataset: one HDF5 file with clips cut from recordings, their features, and the split they belong to.
+// A dataset: one HDF5 file with clips cut from recordings of voices, or with songs in tracks; features and splits.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -9,7 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "data/audio/waveform.h"
+
 namespace melisma {
+
+// What a dataset holds: clips of speakers, or songs in tracks. Everything else about the two is the same.
+enum class DatasetKind { voice, multitrack };
+
+[[nodiscard]] std::string_view name_of(DatasetKind kind);
 
 enum class Split { train, validation, test };
 
@@ -26,6 +33,31 @@ struct Clip {
   std::int64_t offset = 0, length = 0;
   std::string hash = {};  // content hash of the samples
   Split split = Split::train;
+};
+
+// One track of a song, or its finished mix. Times are frames at the dataset's rate.
+struct Track {
+  std::int64_t index = 0;       // row in /tracks
+  std::string name = {};        // as its file is called: "Kick In"
+  std::string stem = {};        // kind of instrument in lower case: "drums", "vocals"; empty if unknown
+  std::string recording = {};   // path of the source file relative to the folder given to prepare
+  std::int64_t n_channels = 1;  // 1 or 2
+  std::int64_t start = 0;       // frames after the beginning of the song
+  std::int64_t length = 0;      // frames of each channel
+  std::int64_t offset = 0;      // first sample in /wave: all of the left channel, then all of the right one
+  std::string hash = {};        // content hash of the samples
+};
+
+// Tracks that belong together. All of a song is on one side of the split.
+struct Song {
+  std::int64_t index = 0;              // row in /songs
+  std::string name = {}, artist = {};  // artist: empty if unknown
+  Split split = Split::train;
+  std::vector<Track> tracks = {};  // at least one, in the order of their names
+  std::optional<Track> mix = {};   // what a person made of them, if it is known
+
+  // Frames from the beginning to the end of the last track (the mix not counted).
+  [[nodiscard]] std::int64_t length() const;
 };
 
 // What features were made of: kind ("pitch", "content"), the parameters as canonical JSON, and their hash (the HDF5
@@ -68,15 +100,20 @@ struct LedgerEntry {
   std::string time_utc, command, model_hash;
 };
 
-// Read access; thread-safe. Every failure is an Error(data) that names the file and what is missing in it.
+// Read access; thread-safe: one object serves all threads (HDF5 reads one after the other). Every failure is an
+// Error(data) that names the file and what is missing in it.
 class Dataset {
  public:
-  static Dataset open(const std::filesystem::path& path);
+  // A dataset of the kind that is needed; Error(data) that says how to make one if the file holds the other kind.
+  static Dataset open(const std::filesystem::path& path, DatasetKind wanted = DatasetKind::voice);
+  // A dataset of either kind.
+  static Dataset open_any(const std::filesystem::path& path);
   Dataset(Dataset&&) noexcept;
   Dataset& operator=(Dataset&&) noexcept;
   ~Dataset();
 
   [[nodiscard]] const std::filesystem::path& path() const;
+  [[nodiscard]] DatasetKind kind() const;
   [[nodiscard]] std::int64_t sample_rate_hz() const;
   [[nodiscard]] const std::vector<std::string>& speakers() const;
   [[nodiscard]] const std::vector<Clip>& clips() const;
@@ -91,6 +128,15 @@ class Dataset {
   [[nodiscard]] std::vector<float> wave(const Clip& clip) const;
   [[nodiscard]] std::vector<float> wave(const Clip& clip, std::int64_t first, std::int64_t count) const;
 
+  // Of a multitrack dataset (no songs in the other kind).
+  [[nodiscard]] const std::vector<Song>& songs() const;
+  [[nodiscard]] std::vector<Song> songs_of(Split split) const;
+  // Frames [first, first + count) of the song's time, [n_channels of the track][count] in [-1, 1]; zeros before the
+  // track's start and past its end, so that excerpts of all tracks of a song line up.
+  [[nodiscard]] Waveform excerpt(const Track& track, std::int64_t first, std::int64_t count) const;
+  // The same of every track of the song, in their order.
+  [[nodiscard]] std::vector<Waveform> excerpts(const Song& song, std::int64_t first, std::int64_t count) const;
+
   // The feature sets stored here, and one clip's rows of one of them.
   [[nodiscard]] std::vector<FeatureKey> feature_sets() const;
   [[nodiscard]] bool has_features(const FeatureKey& key) const;
@@ -98,6 +144,7 @@ class Dataset {
   [[nodiscard]] FeatureMatrix features(const FeatureKey& key, const Clip& clip) const;
   // The same without repetition: each row once, however many frames it stands for.
   [[nodiscard]] FeatureMatrix feature_rows(const FeatureKey& key, const Clip& clip) const;
+  [[nodiscard]] FeatureMatrix feature_rows(const FeatureKey& key, const Track& track) const;
 
   // The openings of the test split so far, and one more (the only write an opened dataset allows).
   [[nodiscard]] std::vector<LedgerEntry> ledger() const;

@@ -35,6 +35,22 @@ Hashes hashes_of(const std::string& parameters, const std::vector<std::string>& 
   return {content.hex(), split.hex()};
 }
 
+Hashes hashes_of(const std::string& parameters, const std::vector<Song>& songs) {
+  ContentHasher content, split;
+  content.add(parameters).add("\n");
+  for (const auto& song : songs) {
+    content.add(fmt::format("{}\t{}\t{}\n", song.name, song.artist, name_of(song.split)));
+    const auto add = [&](const Track& track, std::string_view role) {
+      content.add(fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", role, track.name, track.stem, track.recording,
+                              track.n_channels, track.start, track.length, track.hash));
+      split.add(fmt::format("{}\t{}\n", track.hash, name_of(song.split)));
+    };
+    for (const auto& track : song.tracks) add(track, "track");
+    if (song.mix) add(*song.mix, "mix");
+  }
+  return {content.hex(), split.hex()};
+}
+
 WriterLock::WriterLock(const fs::path& path) {
   while (true) {
     descriptor_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);

@@ -30,6 +30,7 @@ struct Hashes {
 };
 [[nodiscard]] Hashes hashes_of(const std::string& parameters, const std::vector<std::string>& speakers,
                                const std::vector<Clip>& clips);
+[[nodiscard]] Hashes hashes_of(const std::string& parameters, const std::vector<Song>& songs);
 
 // Holds the dataset's writers off one another, across processes, for its lifetime (flock on the file that `path` names
 // now, asked again if another writer has replaced it meanwhile). Throws Error(data) or Error(device).

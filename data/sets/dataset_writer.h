@@ -5,6 +5,7 @@
 #include <span>
 
 #include "data/sets/dataset.h"
+#include "tools/base/hash.h"
 
 namespace melisma {
 
@@ -17,8 +18,12 @@ enum class WaveStorage { int16, float32 };
 // A sample as int16 storage keeps it: rounded to 1/32768, limited to [-1, 32767/32768].
 [[nodiscard]] std::int16_t to_int16(float sample);
 
+// Samples as storage keeps them, byte by byte.
+[[nodiscard]] std::vector<std::byte> stored_bytes(std::span<const float> samples, WaveStorage storage);
+
 // Everything about a dataset but its samples and features. Of each clip the caller fills recording, recording_offset,
-// speaker, length and split; index, offset and hash are the writer's.
+// speaker, length and split; index, offset and hash are the writer's. A plan with songs makes a multitrack dataset and
+// has neither speakers nor clips; of its tracks, too, index, offset and hash are the writer's.
 struct DatasetPlan {
   std::int64_t sample_rate_hz = 0;
   std::string parameters;    // canonical JSON of what prepare was asked
@@ -27,10 +32,11 @@ struct DatasetPlan {
   std::vector<std::string> speakers;
   std::vector<Clip> clips;
   std::vector<RecordingRow> recordings;
+  std::vector<Song> songs;
 };
 
-// A feature set of known size: frames[i] frames of `width` values for clip i, stored as one row for each `frames_a_row`
-// of them (the last one may stand for fewer).
+// A feature set of known size: frames[i] frames of `width` values for clip (or track) i, stored as one row for each
+// `frames_a_row` of them (the last one may stand for fewer).
 struct FeaturePlan {
   FeatureKey key;
   std::int64_t width = 0;
@@ -41,14 +47,17 @@ struct FeaturePlan {
   return (n_frames + frames_a_row - 1) / frames_a_row;
 }
 
-// Fills the arrays of a file under way; clips in any order, each once. Not thread-safe.
+// Fills the arrays of a file under way; clips or tracks in any order, each once. Not thread-safe.
 class DatasetWriter {
  public:
   // samples: mono, exactly the clip's length.
   void write_wave(std::int64_t clip, std::span<const float> samples);
+  // The next frames of a track, [its channels][any number]; the blocks of one track follow each other, and together
+  // they are exactly its length. How they are cut does not matter.
+  void write_track(const Track& track, const Waveform& block);
   void begin_features(const FeaturePlan& plan);
-  // values: [rows of the clip][width], row-major.
-  void write_features(const FeatureKey& key, std::int64_t clip, std::span<const float> values);
+  // values: [rows of the clip or track][width], row-major.
+  void write_features(const FeatureKey& key, std::int64_t item, std::span<const float> values);
 
  private:
   friend void write_dataset(const std::filesystem::path&, DatasetPlan, const std::function<void(DatasetWriter&)>&);
@@ -58,6 +67,16 @@ class DatasetWriter {
   explicit DatasetWriter(State& state) : state_(&state) {}
   State* state_;
 };
+
+// Gives songs and tracks their rows in /songs and /tracks, and tracks their places in /wave; returns the samples in
+// all. write_dataset() does this itself: for callers who need the rows before they fill.
+std::int64_t number_songs(std::vector<Song>& songs);
+
+// The hash of a track whose channels these hashers were given as they are stored.
+[[nodiscard]] std::string track_hash(std::span<const ContentHasher> channels);
+
+// Every track of the songs, mixes included, in the order of /tracks.
+[[nodiscard]] std::vector<Track*> tracks_of(std::vector<Song>& songs);
 
 // Writes `path` under a temporary name, calls fill(writer), adds hashes and splits, fsyncs and renames: `path` is the
 // old file or the whole new one. Equal content gives equal bytes. Throws Error(device) if the disk refuses.

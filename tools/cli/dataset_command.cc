@@ -1,5 +1,6 @@
 // `melisma dataset info|list`: what is in a dataset, answered without Torch.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -45,9 +46,10 @@ fs::path dataset_path(const std::string& name, const fs::path& workspace) {
   throw Error(ErrorKind::data, unknown_name_message("dataset", name, known));
 }
 
+// What is on one side: recordings and clips of voices, or songs and tracks; seconds of clips, or of songs.
 struct SplitFacts {
   std::set<std::string> recordings;
-  std::int64_t n_clips = 0;
+  std::int64_t n_clips = 0, n_songs = 0, n_tracks = 0;
   double seconds = 0;
 };
 
@@ -59,26 +61,50 @@ std::map<Split, SplitFacts> facts_by_split(const Dataset& dataset) {
     ++of.n_clips;
     of.seconds += static_cast<double>(clip.length) / static_cast<double>(dataset.sample_rate_hz());
   }
+  for (const auto& song : dataset.songs()) {
+    auto& of = facts[song.split];
+    ++of.n_songs;
+    of.n_tracks += std::ssize(song.tracks);
+    of.seconds += static_cast<double>(song.length()) / static_cast<double>(dataset.sample_rate_hz());
+  }
   return facts;
+}
+
+nlohmann::ordered_json json_of(const Dataset& dataset, const Song& song) {
+  nlohmann::ordered_json json{
+      {"name", song.name},
+      {"artist", song.artist},
+      {"split", name_of(song.split)},
+      {"seconds", static_cast<double>(song.length()) / static_cast<double>(dataset.sample_rate_hz())},
+      {"has_mix", song.mix.has_value()}};
+  for (const auto& track : song.tracks) {
+    json["tracks"].push_back({{"name", track.name}, {"stem", track.stem}, {"channels", track.n_channels}});
+  }
+  return json;
+}
+
+nlohmann::ordered_json json_of(const SplitFacts& facts, DatasetKind kind) {
+  if (kind == DatasetKind::multitrack) {
+    return {{"songs", facts.n_songs}, {"tracks", facts.n_tracks}, {"seconds", facts.seconds}};
+  }
+  return {{"recordings", facts.recordings.size()}, {"clips", facts.n_clips}, {"seconds", facts.seconds}};
 }
 
 nlohmann::ordered_json json_of(const Dataset& dataset) {
   nlohmann::ordered_json json;
   json["path"] = dataset.path().string();
+  json["kind"] = name_of(dataset.kind());
   json["bytes"] = fs::file_size(dataset.path());
   json["tool_version"] = dataset.tool_version();
   json["sample_rate_hz"] = dataset.sample_rate_hz();
   json["content_hash"] = dataset.content_hash();
   json["split_hash"] = dataset.split_hash();
   json["parameters"] = nlohmann::ordered_json::parse(dataset.parameters(), nullptr, false);
-  json["speakers"] = dataset.speakers();
+  if (dataset.kind() == DatasetKind::voice) json["speakers"] = dataset.speakers();
   json["splits"] = nlohmann::ordered_json::object();
   auto facts = facts_by_split(dataset);
-  for (const auto split : kSplits) {
-    json["splits"][std::string(name_of(split))] = {{"recordings", facts[split].recordings.size()},
-                                                   {"clips", facts[split].n_clips},
-                                                   {"seconds", facts[split].seconds}};
-  }
+  for (const auto split : kSplits) json["splits"][std::string(name_of(split))] = json_of(facts[split], dataset.kind());
+  for (const auto& song : dataset.songs()) json["songs"].push_back(json_of(dataset, song));
   json["features"] = nlohmann::ordered_json::array();
   for (const auto& key : dataset.feature_sets()) json["features"].push_back(json_of(key));
   json["recordings"] = nlohmann::ordered_json::array();
@@ -93,15 +119,20 @@ nlohmann::ordered_json json_of(const Dataset& dataset) {
 
 void print_text(const Dataset& dataset) {
   fmt::print("dataset     {} ({})\n", dataset.path().string(), format_bytes(fs::file_size(dataset.path())));
+  fmt::print("kind        {}\n", name_of(dataset.kind()));
   fmt::print("rate        {} Hz\n", dataset.sample_rate_hz());
   fmt::print("content     {}\nsplit       {}\n", dataset.content_hash(), dataset.split_hash());
-  std::string speakers;
-  for (const auto& speaker : dataset.speakers()) speakers += (speakers.empty() ? "" : ", ") + speaker;
-  fmt::print("speakers    {}\n", speakers);
+  if (dataset.kind() == DatasetKind::voice) fmt::print("speakers    {}\n", fmt::join(dataset.speakers(), ", "));
+  for (const auto& song : dataset.songs()) {
+    fmt::print("song        {}{}{}: {} tracks{}\n", song.artist, song.artist.empty() ? "" : " - ", song.name,
+               song.tracks.size(), song.mix ? " and a mix" : "");
+  }
   auto facts = facts_by_split(dataset);
   for (const auto split : kSplits) {
     const auto& of = facts[split];
-    fmt::print("{:<12}{} recordings, {} clips, {}\n", name_of(split), of.recordings.size(), of.n_clips,
+    const bool has_songs = dataset.kind() == DatasetKind::multitrack;
+    fmt::print("{:<12}{} {}, {} {}, {}\n", name_of(split), has_songs ? of.n_songs : std::ssize(of.recordings),
+               has_songs ? "songs" : "recordings", has_songs ? of.n_tracks : of.n_clips, has_songs ? "tracks" : "clips",
                format_seconds(of.seconds));
   }
   for (const auto& key : dataset.feature_sets()) fmt::print("features    {} {}\n", key.kind, key.parameters);
@@ -118,15 +149,20 @@ void list_datasets(const fs::path& workspace, bool json) {
   for (const auto& name : dataset_names(workspace / "datasets")) {
     const auto path = workspace / "datasets" / (name + ".h5");
     try {
-      const auto dataset = Dataset::open(path);
+      const auto dataset = Dataset::open_any(path);
       double seconds = 0;
       for (const auto& [split, facts] : facts_by_split(dataset)) seconds += facts.seconds;
-      rows.push_back({{"name", name},
-                      {"sample_rate_hz", dataset.sample_rate_hz()},
-                      {"speakers", dataset.speakers().size()},
-                      {"clips", dataset.clips().size()},
-                      {"seconds", seconds},
-                      {"bytes", fs::file_size(path)}});
+      nlohmann::ordered_json row{{"name", name}, {"kind", name_of(dataset.kind())}};
+      row["sample_rate_hz"] = dataset.sample_rate_hz();
+      if (dataset.kind() == DatasetKind::multitrack) {
+        row["songs"] = dataset.songs().size();
+      } else {
+        row["speakers"] = dataset.speakers().size();
+        row["clips"] = dataset.clips().size();
+      }
+      row["seconds"] = seconds;
+      row["bytes"] = fs::file_size(path);
+      rows.push_back(std::move(row));
     } catch (const Error& error) {
       rows.push_back({{"name", name}, {"problem", error.message()}});
     }
@@ -140,9 +176,11 @@ void list_datasets(const fs::path& workspace, bool json) {
     if (row.contains("problem")) {
       fmt::print("{:<20}  {}\n", row["name"].get<std::string>(), row["problem"].get<std::string>());
     } else {
-      fmt::print("{:<20}  {} Hz  {} speakers  {} clips  {}  {}\n", row["name"].get<std::string>(),
-                 row["sample_rate_hz"].get<int>(), row["speakers"].get<int>(), row["clips"].get<int>(),
-                 format_seconds(row["seconds"].get<double>()), format_bytes(row["bytes"].get<std::uint64_t>()));
+      const auto amount = row.contains("songs") ? fmt::format("{} songs", row["songs"].get<int>())
+                                                : fmt::format("{} speakers  {} clips", row["speakers"].get<int>(),
+                                                              row["clips"].get<int>());
+      fmt::print("{:<20}  {} Hz  {}  {}  {}\n", row["name"].get<std::string>(), row["sample_rate_hz"].get<int>(),
+                 amount, format_seconds(row["seconds"].get<double>()), format_bytes(row["bytes"].get<std::uint64_t>()));
     }
   }
 }
@@ -167,7 +205,7 @@ std::function<int()> define_dataset(CLI::App& app, const GlobalOptions& global) 
       list_datasets(global.workspace, arguments->json);
       return 0;
     }
-    const auto dataset = Dataset::open(dataset_path(arguments->name, global.workspace));
+    const auto dataset = Dataset::open_any(dataset_path(arguments->name, global.workspace));
     if (arguments->json) {
       fmt::print("{}\n", json_text(json_of(dataset)));
     } else {
