@@ -19,6 +19,7 @@ melisma_library(models/rvc TORCH DEPS base config weights merging layers signal)
 melisma_library(models/pitch TORCH DEPS base config signal catalogue weights layers LINK nlohmann_json::nlohmann_json)
 melisma_library(models/content TORCH DEPS base config signal catalogue weights layers)
 melisma_library(models/retrieval TORCH DEPS base config weights)
+melisma_library(models/mix TORCH DEPS base config audio weights layers signal)
 # Running models over audio.
 melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
