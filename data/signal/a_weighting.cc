@@ -1,6 +1,8 @@
-#include "eval/metrics/a_weighting.h"
+#include "data/signal/a_weighting.h"
 
-#include <Eigen/Dense>
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
 #include <cmath>
 #include <numbers>
 
@@ -41,7 +43,9 @@ std::vector<double> a_weighting_taps(int64_t sample_rate_hz, int64_t n_taps) {
   using namespace a_weighting;
   const auto half = static_cast<int>(n_taps / 2);
   std::vector<double> overlap(static_cast<std::size_t>(n_taps), 0.0);  // of cosines n and 0 over the bands
-  Eigen::VectorXd target = Eigen::VectorXd::Zero(half + 1);
+  const c10::NoGradGuard no_grad;
+  const auto target = at::zeros({half + 1, 1}, at::kDouble), system = at::empty({half + 1, half + 1}, at::kDouble);
+  auto* wanted = target.data_ptr<double>();
   for (int point = 0; point < kPoints; point += 2) {  // a band between every second point and the next
     const double low = point / static_cast<double>(kPoints), high = (point + 1) / static_cast<double>(kPoints);
     const double nyquist_hz = static_cast<double>(sample_rate_hz) / 2;
@@ -50,17 +54,18 @@ std::vector<double> a_weighting_taps(int64_t sample_rate_hz, int64_t n_taps) {
     const double level = at_low - slope * low;
     for (int n = 0; n < n_taps; ++n) overlap[static_cast<std::size_t>(n)] += times_sinc(high, n) - times_sinc(low, n);
     for (int n = 0; n <= half; ++n) {
-      target[n] += weighted_integral(high, n, slope, level) - weighted_integral(low, n, slope, level);
+      wanted[n] += weighted_integral(high, n, slope, level) - weighted_integral(low, n, slope, level);
     }
   }
-  Eigen::MatrixXd system(half + 1, half + 1);
+  auto* cell = system.data_ptr<double>();
   for (int row = 0; row <= half; ++row) {
     for (int column = 0; column <= half; ++column) {
-      system(row, column) =
+      *cell++ =
           overlap[static_cast<std::size_t>(std::abs(row - column))] + overlap[static_cast<std::size_t>(row + column)];
     }
   }
-  const Eigen::VectorXd amplitudes = system.ldlt().solve(target);
+  const auto solved = at::linalg_solve(system, target).contiguous();
+  const auto* amplitudes = solved.const_data_ptr<double>();
   std::vector<double> taps(static_cast<std::size_t>(n_taps));
   for (int n = -half; n <= half; ++n) taps[static_cast<std::size_t>(half + n)] = amplitudes[std::abs(n)];
   taps[static_cast<std::size_t>(half)] *= 2;

@@ -8,6 +8,7 @@
 
 #include "data/audio/loudness.h"
 #include "data/audio/resample.h"
+#include "data/signal/stft_loss.h"
 #include "eval/metrics/intelligibility.h"
 #include "eval/metrics/pitch_metrics.h"
 #include "eval/metrics/ratios.h"

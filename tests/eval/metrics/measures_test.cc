@@ -1,13 +1,12 @@
 // Ratios, pitch comparisons, cepstra and spectral losses against the fixtures of golden/metrics.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <filesystem>
 
 #include "data/audio/loudness.h"
-#include "eval/metrics/a_weighting.h"
+#include "data/signal/stft_loss.h"
 #include "eval/metrics/mel_cepstrum.h"
 #include "eval/metrics/pitch_metrics.h"
 #include "eval/metrics/ratios.h"
@@ -137,69 +136,6 @@ TEST(GoldenMetrics, MelCepstraAreThoseOfTheSpeechFixture) {
   RecordProperty("distortion_db", std::to_string(mel_cepstral_distortion_db(reference, used, false, 0)));
 }
 
-TEST(GoldenMetrics, SpectralLosses) {
-  if (!has_metrics()) GTEST_SKIP() << "no metrics fixtures here";
-  const auto fixture = load_json(golden_folder("metrics") / "spectral.json");
-  const auto channels = testing::render_recipe(fixture["signal"]);
-  const auto reference = stereo(channels);
-  const std::vector<StftLossConfig> halves{
-      {.n_fft = 512, .hop = 256, .window = 512, .convergence = 0, .magnitude = 1},
-      {.n_fft = 2048, .hop = 1024, .window = 2048, .convergence = 0, .magnitude = 1},
-      {.n_fft = 8192, .hop = 4096, .window = 8192, .convergence = 0, .magnitude = 1}};
-  const std::vector<StftLossConfig> sides{{.n_fft = 4096, .hop = 2048, .window = 4096},
-                                          {.n_fft = 1024, .hop = 512, .window = 1024},
-                                          {.n_fft = 256, .hop = 128, .window = 256}};
-  const auto a_weighted = [](std::vector<StftLossConfig> configs) {
-    for (auto& config : configs) config.a_weighted = true;
-    return configs;
-  };
-  using Loss = std::function<at::Tensor(const at::Tensor&)>;
-  const auto one = [&](const StftLossConfig& config) -> Loss {
-    return [&reference, config](const at::Tensor& x) { return stft_loss(x, reference, config); };
-  };
-  const std::pair<const char*, Loss> losses[] = {
-      {"mrstft_default",
-       [&](const at::Tensor& x) { return multi_resolution_stft_loss(x, reference, multi_resolution_configs()); }},
-      {"mrstft_512_2048_8192_lin_log",
-       [&](const at::Tensor& x) { return multi_resolution_stft_loss(x, reference, halves); }},
-      {"stft_2048_512", one({.n_fft = 2048, .hop = 512, .window = 2048})},
-      {"stft_1024_120_600", one({.n_fft = 1024, .hop = 120, .window = 600})},
-      {"stft_sc_only", one({.n_fft = 2048, .hop = 512, .window = 2048, .log_magnitude = 0})},
-      {"stft_lin_only",
-       one({.n_fft = 2048, .hop = 512, .window = 2048, .convergence = 0, .log_magnitude = 0, .magnitude = 1})},
-      {"stft_log_l2", one({.n_fft = 2048, .hop = 512, .window = 2048, .convergence = 0, .squared = true})},
-      {"stft_mel80", one({.n_fft = 2048, .hop = 512, .window = 2048, .n_mels = 80})},
-      {"mrstft_music_readme",
-       [&](const at::Tensor& x) { return multi_resolution_stft_loss(x, reference, music_stft_configs(44100)); }},
-      {"mrstft_aweight",
-       [&](const at::Tensor& x) {
-         return multi_resolution_stft_loss(x, reference, a_weighted(multi_resolution_configs()));
-       }},
-      {"sum_difference_aweight",
-       [&](const at::Tensor& x) { return sum_difference_stft_loss(x, reference, a_weighted(sides)); }},
-      {"sum_difference_4096_1024_256",
-       [&](const at::Tensor& x) { return sum_difference_stft_loss(x, reference, sides); }}};
-  for (const auto& [name, loss] : losses) {
-    SCOPED_TRACE(name);
-    const auto& expected = fixture["losses"][name];
-    auto estimate = stereo(degraded(channels)).set_requires_grad(true);
-    const auto value = loss(estimate);
-    const double want = expected["value"].get<double>();
-    const bool is_weighted = std::string_view(name).find("aweight") != std::string_view::npos ||
-                             std::string_view(name).find("music") != std::string_view::npos;
-    // auraloss keeps the weighting's taps in single precision.
-    const double relative = is_weighted ? 5e-6 : 1e-7;
-    EXPECT_NEAR(value.item<double>(), want, relative * want);
-    const auto gradient = torch::autograd::grad({value}, {estimate})[0];
-    const double norm = expected["grad_norm"].get<double>();
-    EXPECT_NEAR(gradient.norm().item<double>(), norm, std::max(relative, 1e-6) * norm);
-    for (const auto& sample : expected["grad_samples"]) {
-      const double got = gradient[0][sample[0].get<int64_t>()][sample[1].get<int64_t>()].item<double>();
-      EXPECT_NEAR(got, sample[2].get<double>(), std::max(relative, 1e-6) * std::abs(sample[2].get<double>()) + 1e-9);
-    }
-  }
-}
-
 TEST(GoldenMetrics, DistancesOfOneChannel) {
   if (!has_metrics()) GTEST_SKIP() << "no metrics fixtures here";
   const auto fixture = load_json(golden_folder("metrics") / "spectral.json");
@@ -260,16 +196,6 @@ TEST(GoldenMetrics, LoudnessAndStereoImage) {
     LoudnessMeter meter(44100, 2);
     meter.add_interleaved(interleaved);
     EXPECT_NEAR(meter.integrated_lufs(), fixture["lufs"][name].get<double>(), 1e-6);
-  }
-}
-
-TEST(GoldenMetrics, AWeightingTaps) {
-  if (!has_metrics()) GTEST_SKIP() << "no metrics fixtures here";
-  const auto tensors = testing::GoldenFile::load(golden_folder("metrics") / "spectral.safetensors");
-  for (const int64_t rate_hz : {44100, 48000}) {
-    const auto taps = a_weighting_taps(rate_hz);
-    EXPECT_TRUE(testing::near_all(tensors.at("aweight_fir_101_" + std::to_string(rate_hz)).values, taps, 1e-6));
-    EXPECT_NEAR(20 * std::log10(a_weighting_gain(1000, rate_hz)), 0, .02);
   }
 }
 
