@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Logging.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include "tools/base/device_name.h"
 #include "tools/base/error.h"
+#include "tools/base/memory.h"
 
 namespace melisma {
 namespace device_detail {
@@ -166,6 +168,12 @@ std::string device_text(at::Device device) {
   constexpr double kGib = 1024.0 * 1024 * 1024;
   if (facts.bytes > 0) text += fmt::format(", {:.1f} GiB", static_cast<double>(facts.bytes) / kGib);
   return text;
+}
+
+std::uint64_t free_memory(at::Device device) {
+  if (device.is_cpu()) return available_memory();
+  auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
+  return allocator != nullptr ? allocator->getMemoryInfo(device.index()).first : 0;
 }
 
 bool gpu_has_narrow_products(at::Device device) {

@@ -53,6 +53,9 @@ class DeviceScope {
 // "CPU", "cuda:0, NVIDIA H200, 139.8 GiB"
 [[nodiscard]] std::string device_text(at::Device device);
 
+// Bytes that are free there: the CPU's as available_memory() tells them. 0 where nobody knows.
+[[nodiscard]] std::uint64_t free_memory(at::Device device);
+
 // Whether the GPU multiplies bfloat16 and TF32 itself (compute capability 8.0 and later). False for the CPU.
 [[nodiscard]] bool gpu_has_narrow_products(at::Device device);
 

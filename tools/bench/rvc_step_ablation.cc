@@ -85,17 +85,20 @@ std::shared_ptr<const Dataset> noise_dataset(const RvcSettings& settings, const 
 BenchmarkTable ablate_rvc_loader(const RvcSettings& settings, int repeats) {
   const ScratchFolder folder;
   const auto dataset = noise_dataset(settings, folder / "noise.h5");
-  const RvcLoader loader(dataset, settings, cut_into_pieces(dataset->clips(), settings));
-  BatchFeed feed(loader, 1, at::kCPU);
+  const auto pieces = cut_into_pieces(dataset->clips(), settings);
+  const RvcLoader loader(dataset, settings, pieces), keeping(dataset, settings, pieces, {}, at::kCPU);
+  BatchFeed feed(loader, 1, at::kCPU), kept_feed(keeping, 1, at::kCPU);
   RvcTask task(settings, {}, nullptr, {}, {});
   FormedStep step(task, settings, StepForm{});
   const auto there_already = loader.batch(1, 0);
   const auto n = loader.n_batches(1);
-  const std::array<std::function<Batch(std::int64_t)>, 3> ways{
+  for (std::int64_t i = 0; i < n; ++i) (void)keeping.batch(1, i);
+  const std::array<std::function<Batch(std::int64_t)>, 4> ways{
       [&](std::int64_t i) { return loader.batch(1 + i / n, i % n); },
       [&](std::int64_t i) { return std::move(feed.take(1 + i / n, i % n).front()); },
+      [&](std::int64_t i) { return std::move(kept_feed.take(1 + i / n, i % n).front()); },
       [&](std::int64_t) { return there_already; }};
-  std::array<std::vector<double>, 3> seconds;
+  std::array<std::vector<double>, 4> seconds;
   for (std::size_t way = 0; way < ways.size(); ++way) {
     for (std::int64_t i = 0; i <= repeats; ++i) {
       const double begin = wall_seconds();
@@ -106,7 +109,8 @@ BenchmarkTable ablate_rvc_loader(const RvcSettings& settings, int repeats) {
   const double alone = median(seconds[0]);
   BenchmarkTable table{.title = fmt::format("Where batches are made (medians of {} steps, by the clock)", repeats),
                        .rows = {{"batches", "a step", "faster"}}};
-  constexpr std::array<std::string_view, 3> kNames{"on the step's thread", "meanwhile on another", "there already"};
+  constexpr std::array<std::string_view, 4> kNames{"on the step's thread", "meanwhile on another",
+                                                   "meanwhile, of kept clips", "there already"};
   for (std::size_t way = 0; way < ways.size(); ++way) {
     const double here = median(seconds.at(way));
     table.rows.push_back(

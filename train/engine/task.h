@@ -55,7 +55,7 @@ class Loader {
   // Micro-batches in this epoch (epochs count from 1); at least 1.
   [[nodiscard]] virtual std::int64_t n_batches(std::int64_t epoch) const = 0;
   // `index` counts from 0. The engine may call this from another thread while it trains, one call at a time.
-  // In the CPU's memory.
+  // In the CPU's memory, or where the networks are already.
   [[nodiscard]] virtual Batch batch(std::int64_t epoch, std::int64_t index) const = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "models/rvc/training_file.h"
 #include "models/weights/model_file.h"
 #include "tools/base/error.h"
+#include "tools/base/format.h"
 #include "tools/base/table.h"
 #include "train/engine/precision.h"
 #include "train/tasks/rvc_loader.h"
@@ -156,6 +157,12 @@ std::vector<std::pair<std::string, std::string>> facts_of(const RvcSettings& set
   return facts;
 }
 
+std::string kept_fact(const RvcPieces& pieces, const RvcSettings& settings, std::optional<at::Device> kept_on) {
+  const auto size = format_bytes(size_in_bytes(pieces, settings));
+  if (kept_on) return fmt::format("kept on {} from the first epoch on: {}", device_text(*kept_on), size);
+  return fmt::format("read for each batch: {} of them, data.keep is {}", size, settings.data.keep);
+}
+
 }  // namespace
 
 RvcRecipe::RvcRecipe() { follow(); }
@@ -237,7 +244,9 @@ ComposedTask RvcRecipe::compose(const RecipeInputs& inputs) {
   composed.plan.overtraining = settings_.overtraining;
   composed.plan.checkpoints = settings_.checkpoints;
   composed.distributed = settings_.distributed;
-  composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces), inputs.shard);
+  const auto kept_on = place_to_keep(pieces, settings_, device, inputs.local_size);
+  composed.facts.emplace_back("clips in memory", kept_fact(pieces, settings_, kept_on));
+  composed.loader = std::make_unique<RvcLoader>(inputs.dataset, settings_, std::move(pieces), inputs.shard, kept_on);
   composed.task = std::move(task);
   return composed;
 }

@@ -43,10 +43,13 @@ struct RvcLossWeights {      // names are the names in the log
   }
 };
 
+inline constexpr std::array<std::string_view, 3> kKeepChoices{"auto", "on", "off"};
+
 struct RvcDataConfig {
   std::int64_t batch_size = 4;
   std::int64_t max_frames = 900;
   std::int64_t bucket_frames = 100;
+  std::string keep = "auto";
   static constexpr auto fields() {
     using C = RvcDataConfig;
     return std::tuple{
@@ -57,6 +60,11 @@ struct RvcDataConfig {
         field("bucket_frames", &C::bucket_frames, "clips whose lengths differ by less than this share a batch")
             .unit("frames")
             .range(1, 100000),
+        field("keep", &C::keep,
+              "keep all training clips as tensors where the networks are, once they were read; auto: if they take less "
+              "than a quarter of the memory that is free there")
+            .choices(kKeepChoices)
+            .cosmetic(),
     };
   }
 };

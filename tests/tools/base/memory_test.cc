@@ -3,9 +3,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <string>
 #include <vector>
+
+#include "tests/support/golden.h"
 
 namespace melisma {
 namespace {
@@ -44,6 +48,35 @@ TEST(Memory, LargeBlocksGoBackAtOnceWhenAsked) {
   EXPECT_EQ(last->back(), 'x');
 }
 #endif
+
+// A machine's and a container's numbers, as files say them.
+class AvailableMemory : public ::testing::Test {
+ protected:
+  void say(const char* file, const std::string& text) const {
+    std::filesystem::create_directories((root / file).parent_path());
+    std::ofstream(root / file) << text;
+  }
+  testing::TemporaryFolder folder;
+  std::filesystem::path root = folder / "root";
+};
+
+TEST_F(AvailableMemory, IsTheMachinesOrWhatTheContainersLimitLeaves) {
+  EXPECT_EQ(available_memory(root), 0u);
+  say("proc/meminfo", "MemTotal:       4000 kB\nMemFree:        1000 kB\nMemAvailable:   3000 kB\n");
+  EXPECT_EQ(available_memory(root), 3000u << 10);
+  say("sys/fs/cgroup/memory.max", "max\n");
+  say("sys/fs/cgroup/memory.current", "1000000\n");
+  EXPECT_EQ(available_memory(root), 3000u << 10);
+  say("sys/fs/cgroup/memory.max", "1500000\n");
+  EXPECT_EQ(available_memory(root), 500000u);
+  say("sys/fs/cgroup/memory.stat", "anon 700000\ninactive_file 200000\n");
+  EXPECT_EQ(available_memory(root), 700000u);
+  say("sys/fs/cgroup/memory/memory.limit_in_bytes", "900000\n");
+  say("sys/fs/cgroup/memory/memory.usage_in_bytes", "950000\n");
+  EXPECT_EQ(available_memory(root), 0u);
+}
+
+TEST(Memory, SomethingIsAvailableHere) { EXPECT_GT(available_memory(), std::uint64_t{1} << 20); }
 
 }  // namespace
 }  // namespace melisma

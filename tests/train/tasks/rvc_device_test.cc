@@ -8,6 +8,7 @@
 #include "models/layers/device.h"
 #include "tests/support/pretend_device.h"
 #include "tests/train/tasks/speech_training.h"
+#include "train/tasks/rvc_loader.h"
 
 namespace melisma {
 namespace {
@@ -81,6 +82,25 @@ TEST_P(RvcOnADevice, NobodyWaitsForAStep) {
     run.task().losses(network, batch, StepContext(1, 1, 0, 0)).total.backward();
   }
   EXPECT_EQ(testing::n_reads_of_pretend_devices(), before);
+}
+
+TEST(RvcOnPretendedGpus, ClipsThatAreKeptThereAreBatchedThere) {
+  if (!testing::has_pretend_devices()) GTEST_SKIP() << "a GPU is in sight; hide it with CUDA_VISIBLE_DEVICES=";
+  const TemporaryFolder folder;
+  const auto dataset = speech_dataset(folder / "speech.h5");
+  SpeechRun run(dataset, settings_of("hifigan"));
+  const auto& settings = run.recipe.settings();
+  const auto pieces = cut_into_pieces(dataset->clips_of(Split::train), settings);
+  const RvcLoader here(dataset, settings, pieces), there(dataset, settings, pieces, {}, pretend_device(1));
+  for (const std::int64_t epoch : {1, 2}) {
+    const auto expected = here.batch(epoch, 1), made = there.batch(epoch, 1);
+    for (const auto& item : made.items()) {
+      const bool is_number =
+          item.name == "lengths" || item.name == "speaker";  // read by the CPU, or sent with the batch
+      EXPECT_EQ(item.tensor.device(), is_number ? at::Device(at::kCPU) : pretend_device(1)) << item.name;
+      EXPECT_TRUE(at::equal(item.tensor.cpu(), expected.at(item.name))) << item.name;
+    }
+  }
 }
 
 // Without learning, so that steps that are skipped until the scale fits make no difference.

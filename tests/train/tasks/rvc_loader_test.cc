@@ -1,6 +1,7 @@
 #include "train/tasks/rvc_loader.h"
 
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include "data/sets/dataset_writer.h"
 #include "data/signal/mel.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/error.h"
 #include "tools/config/config.h"
 #include "train/tasks/rvc_recipe.h"
@@ -16,6 +18,8 @@
 
 namespace melisma {
 namespace {
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 Clip clip_of_frames(std::int64_t index, std::int64_t frames) {
   Clip clip;
@@ -166,6 +170,37 @@ TEST(RvcLoader, ShardsAreTheRowsOfTheWholeBatch) {
       EXPECT_TRUE(at::equal(part.at(item.name), item.tensor.narrow(0, part.first_item, part.n_items))) << item.name;
     }
   }
+}
+
+TEST(RvcLoader, KeptPiecesAreMadeOnceAndGiveTheSameBatches) {
+  const testing::TemporaryFolder folder;
+  const auto settings = settings_of_two();
+  const auto dataset = dataset_of_two(folder / "two.h5", settings);
+  const auto pieces = cut_into_pieces(dataset->clips(), settings);
+  const RvcPieceStore reading(dataset, settings, pieces, {}), keeping(dataset, settings, pieces, at::kCPU);
+  EXPECT_NE(reading.tensors(1).wave.const_data_ptr(), reading.tensors(1).wave.const_data_ptr());
+  EXPECT_EQ(keeping.tensors(1).wave.const_data_ptr(), keeping.tensors(1).wave.const_data_ptr());
+  const RvcLoader plain(dataset, settings, pieces), kept(dataset, settings, pieces, {}, at::kCPU);
+  for (const std::int64_t epoch : {1, 2}) {
+    const auto expected = plain.batch(epoch, 0), made = kept.batch(epoch, 0);
+    for (const auto& item : expected.items()) EXPECT_TRUE(at::equal(made.at(item.name), item.tensor)) << item.name;
+  }
+}
+
+TEST(RvcPieces, AreKeptWhereTheyFit) {
+  auto settings = settings_of_two();
+  RvcPieces little{.n_frames = 100}, much{.n_frames = std::int64_t{1} << 40};
+  const auto bytes_a_frame = 4 * (settings.model.content_channels + 1 + 400 + 1025) + 8;
+  EXPECT_EQ(size_in_bytes(little, settings), 100 * bytes_a_frame);
+  EXPECT_EQ(place_to_keep(little, settings, at::kCPU, 1), at::kCPU);
+  EXPECT_EQ(place_to_keep(much, settings, at::kCPU, 1), std::nullopt);
+  settings.data.keep = "off";
+  EXPECT_EQ(place_to_keep(little, settings, at::kCPU, 1), std::nullopt);
+  settings.data.keep = "on";
+  EXPECT_EQ(place_to_keep(little, settings, at::kCPU, 2), at::kCPU);
+  EXPECT_THAT(testing::refusal_of(ErrorKind::config, [&] { (void)place_to_keep(much, settings, at::kCPU, 2); }),
+              AllOf(StartsWith("data.keep is on, but the training clips take "),
+                    HasSubstr(" are free on CPU for each process; set data.keep to auto")));
 }
 
 TEST(RvcRecipe, APresetKeepsWhatIsChosenWhateverTheOrder) {
