@@ -90,6 +90,13 @@ MatchProfile reference_profile(const StereoSignal& reference, const MatchConfig&
   return profile;
 }
 
+MatchProfile profile_with_loudness(const StereoSignal& reference, const MatchConfig& config) {
+  auto profile = reference_profile(reference, config);
+  profile.loudness = loudness_of(reference);
+  profile.level_quantiles = level_quantiles(levels_over_time(reference), profile.loudness.integrated_lufs);
+  return profile;
+}
+
 MatchCurve matching_curve(std::span<const double> target, std::span<const double> reference,
                           const MatchConfig& config) {
   MatchCurve curve{.ratio = {reference.begin(), reference.end()}};

@@ -14,6 +14,7 @@
 #include "infer/match/levels.h"
 #include "infer/match/match_config.h"
 #include "infer/match/match_limiter.h"
+#include "infer/match/song_loudness.h"
 #include "infer/match/spectra.h"
 #include "infer/match/stereo.h"
 
@@ -26,10 +27,16 @@ struct MatchProfile {
   PieceSizes sizes;
   PieceLevels levels;      // at full level
   MidSideSpectra spectra;  // likewise, of the loud pieces
+  // Of the recording as it is, for the improved mode; reference_profile leaves them out.
+  SongLoudness loudness = {};
+  std::vector<double> level_quantiles = {};
 };
 
 // Throws Error(data) for a signal at another rate than the settings', shorter than a spectrum, or silent.
 [[nodiscard]] MatchProfile reference_profile(const StereoSignal& reference, const MatchConfig& config);
+
+// The same, and how loud it is.
+[[nodiscard]] MatchProfile profile_with_loudness(const StereoSignal& reference, const MatchConfig& config);
 
 // One channel's way from two spectra to a filter.
 struct MatchCurve {

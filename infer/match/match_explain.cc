@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "tools/base/text_table.h"
@@ -55,6 +56,31 @@ std::string curve_table(const MatchedSong& song) {
   return text_table(rows);
 }
 
+std::string loudness_table(const ImprovedRecord& record) {
+  const auto row = [](const char* name, const SongLoudness& loudness) {
+    return std::vector{std::string(name), fmt::format("{:.1f}", loudness.integrated_lufs),
+                       fmt::format("{:.1f}", loudness.range_lu), fmt::format("{:+.1f}", loudness.true_peak_db)};
+  };
+  return text_table(
+      {{"", "LUFS", "range LU", "true peak dB"}, row("before", record.before), row("after", record.after)});
+}
+
+// How much of the time the limiter took how much away.
+std::string limiter_text(const MatchedSong& song, const ImprovedRecord& record) {
+  if (!song.limiter.has_value() || song.limiter->gain.empty()) return "The limiter had nothing to do\n";
+  constexpr std::array kSteps{0.01, 1.0, 3.0, 6.0};
+  Rows rows{{"down by", "% of the time"}};
+  for (const double step : kSteps) {
+    const double factor = std::pow(10, -step / 20);
+    const auto n = std::ranges::count_if(song.limiter->gain, [&](double gain) { return gain < factor; });
+    rows.push_back(
+        {fmt::format("{:g} dB or more", step),
+         fmt::format("{:.2f}", 100.0 * static_cast<double>(n) / static_cast<double>(song.limiter->gain.size()))});
+  }
+  return fmt::format("The limiter, {:.2f} dB at most; level and limiter met the loudness in {} rounds\n{}",
+                     record.most_limited_db, record.rounds, text_table(rows));
+}
+
 }  // namespace
 }  // namespace match_explain_detail
 
@@ -80,6 +106,25 @@ std::string explanation_of(const MatchedSong& song) {
       "Pieces of the target; the reference's loud ones were matched with those that are heard\n{}\n"
       "What the filter did on top of {:+.2f} dB of level\n{}",
       level_table(song), db(song.record.level_coefficient), curve_table(song));
+}
+
+std::string explanation_of(const MatchedSong& song, const ImprovedRecord& record) {
+  using namespace match_explain_detail;
+  std::string notes;
+  if (record.n_side_held > 0) {
+    notes += fmt::format(
+        "At {} frequencies the side was not widened as far as the reference's: there is next to "
+        "nothing in it\n",
+        record.n_side_held);
+  }
+  if (record.least_dynamics_db < 0 || record.most_dynamics_db > 0) {
+    notes += fmt::format("Dynamics moved the level by {:+.1f} to {:+.1f} dB\n", record.least_dynamics_db,
+                         record.most_dynamics_db);
+  }
+  return fmt::format(
+      "{}\n{}\nPieces of the target; the filter was made from those that are heard\n{}\n"
+      "What the filter did, apart from {:+.2f} dB of level\n{}{}",
+      loudness_table(record), limiter_text(song, record), level_table(song), db(song.level), curve_table(song), notes);
 }
 
 }  // namespace melisma

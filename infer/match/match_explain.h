@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "infer/match/improve.h"
 #include "infer/match/match.h"
 
 namespace melisma {
@@ -9,6 +10,9 @@ namespace melisma {
 // Tables with bars: the level of each piece and how far the limiter turned it down, and the gain of mid and side in
 // third octaves, in dB. Ends with a line break.
 [[nodiscard]] std::string explanation_of(const MatchedSong& song);
+
+// The same of the improved mode: loudness and true peak before and after, the pieces, the filter.
+[[nodiscard]] std::string explanation_of(const MatchedSong& song, const ImprovedRecord& record);
 
 // The mean gain of a third octave in dB, by power; minus infinity where all of it is 0.
 struct ThirdOctave {

@@ -34,8 +34,8 @@ const MatchRemark* remark_on_peaks(const StereoSignal& signal) {
 }
 
 [[noreturn]] void fail_too_long(double seconds, const MatchConfig& config, bool is_target) {
-  fail(ErrorKind::data, "{} long, expected {} at most; match a part of it (code {})", format_seconds(seconds),
-       format_seconds(config.max_seconds), is_target ? 4002 : 4102);
+  fail(ErrorKind::data, "{} long, expected {} at most; match a part of it, or raise matching.max_seconds (code {})",
+       format_seconds(seconds), format_seconds(config.max_seconds), is_target ? 4002 : 4102);
 }
 
 }  // namespace
@@ -123,6 +123,56 @@ MatchInput read_match_input(const std::filesystem::path& path, MatchRole role, c
       intake.add(block);
     }
     return intake.finish(info.decoder == AudioDecoder::ffmpeg);
+  });
+}
+
+namespace match_input_detail {
+namespace {
+
+// A file's channel, resampled, held against a part of a signal.
+class Comparison {
+ public:
+  Comparison(const std::vector<double>& expected, std::int64_t from_hz, std::int64_t to_hz)
+      : expected_(expected), resampler_(from_hz, to_hz) {}
+  bool push(std::span<const float> samples) {
+    found_.clear();
+    resampler_.push(samples, found_);
+    return agrees();
+  }
+  bool finish() {
+    found_.clear();
+    resampler_.finish(found_);
+    return agrees() && at_ == expected_.size();
+  }
+
+ private:
+  bool agrees() {
+    if (found_.size() > expected_.size() - at_) return false;
+    const auto from = expected_.begin() + static_cast<std::ptrdiff_t>(at_);
+    at_ += found_.size();
+    return std::equal(found_.begin(), found_.end(), from,
+                      [](float found, double expected) { return is_close(expected, double{found}); });
+  }
+  const std::vector<double>& expected_;
+  StreamResampler resampler_;
+  std::vector<float> found_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+}  // namespace match_input_detail
+
+bool holds_the_same(const std::filesystem::path& path, const StereoSignal& signal) {
+  auto reader = AudioReader::open(path);
+  const auto& info = reader.info();
+  match_input_detail::Comparison left(signal.left, info.sample_rate_hz, signal.sample_rate_hz),
+      right(signal.right, info.sample_rate_hz, signal.sample_rate_hz);
+  return with_context("reading '" + path.string() + "'", [&] {
+    for (auto block = reader.read(match_input_detail::kBlockFrames); !block.samples.empty();
+         block = reader.read(match_input_detail::kBlockFrames)) {
+      if (!left.push(block.channel(0)) || !right.push(block.channel(block.n_channels - 1))) return false;
+    }
+    return left.finish() && right.finish();
   });
 }
 

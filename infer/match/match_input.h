@@ -66,6 +66,10 @@ class MatchIntake {
 // as MatchIntake and AudioReader.
 [[nodiscard]] MatchInput read_match_input(const std::filesystem::path& path, MatchRole role, const MatchConfig& config);
 
+// Whether a file holds what `signal` is, as are_the_same() says: read again block by block, up to the first difference,
+// so that two recordings need not be in memory at once. Throws as read_match_input.
+[[nodiscard]] bool holds_the_same(const std::filesystem::path& path, const StereoSignal& signal);
+
 // Equally long, and no sample differs by more than 1e-8 and 1e-5 of it: matching them makes no sense (4005).
 [[nodiscard]] bool are_the_same(const StereoSignal& target, const StereoSignal& reference);
 

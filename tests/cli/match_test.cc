@@ -7,6 +7,7 @@
 
 #include "data/audio/audio_file.h"
 #include "data/audio/audio_writer.h"
+#include "data/audio/loudness.h"
 #include "tests/cli/audio_command.h"
 #include "tools/base/atomic_file.h"
 
@@ -51,7 +52,7 @@ class MatchCommand : public testing::AudioCommand {
 };
 
 TEST_F(MatchCommand, GivesTheLevelOfTheReference) {
-  const auto result = run({"song.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  const auto result = run({"song.wav", "--reference", "reference.wav", "--exact", "-o", "out.wav"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, MatchesRegex("out\\.wav: limited, 3\\.00 s in [0-9.]+ s \\([0-9]+x real time\\), peak "
                                        "-[0-9.]+ dB\n  level .*\n  (limiter: .*|the limiter had nothing to do)\n"));
@@ -64,7 +65,7 @@ TEST_F(MatchCommand, GivesTheLevelOfTheReference) {
 
 TEST_F(MatchCommand, WritesEveryFinishFormatAndPreviewInOneGo) {
   const auto result =
-      run({"song.wav", "--reference", "reference.wav", "-o", "a.wav", "-o", "b.flac", "--unlimited", "c.wav",
+      run({"song.wav", "--reference", "reference.wav", "--exact", "-o", "a.wav", "-o", "b.flac", "--unlimited", "c.wav",
            "--normalised", "d.wav", "--preview-target", "before.wav", "--preview-result", "after.wav", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto report = nlohmann::json::parse(result.out);
@@ -81,8 +82,51 @@ TEST_F(MatchCommand, WritesEveryFinishFormatAndPreviewInOneGo) {
   EXPECT_EQ(read_audio(folder_ / "b.flac").n_frames(), 3 * kRate);
 }
 
+// What people get without asking for anything: the loudness of the reference under a true peak of -1 dB.
+TEST_F(MatchCommand, IsAsLoudAsTheReferenceUnderACeiling) {
+  write_audio(folder_ / "loud.wav", noise(3, 0.55F, 0.1F, 8));
+  const auto result = run({"song.wav", "--reference", "loud.wav", "-o", "out.wav", "--explain"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, MatchesRegex("out\\.wav: limited, 3\\.00 s in [0-9.]+ s \\([0-9]+x real time\\), peak "
+                                       "-[0-9.]+ dB\n  loudness .* dBTP\n  limiter: .* dB down\n(.|\n)*"));
+  EXPECT_THAT(result.out, HasSubstr("LUFS"));
+  EXPECT_THAT(result.out, HasSubstr("What the filter did"));
+  const auto out = measure_loudness(read_audio(folder_ / "out.wav"));
+  EXPECT_NEAR(out.integrated_lufs, measure_loudness(read_audio(folder_ / "loud.wav")).integrated_lufs, 0.2);
+  EXPECT_NEAR(out.true_peak_db, -1, 0.1);
+}
+
+TEST_F(MatchCommand, MatchesOneSideOfTheSoundByOptionsAndSettings) {
+  write_file_atomically(folder_ / "settings.toml", "[improved]\nceiling_dbtp = -6.0\n");
+  const auto result = run({"song.wav", "--reference", "reference.wav", "--only", "width", "--low", "200", "--config",
+                           "settings.toml", "--set", "improved.max_boost_db=3", "-o", "out.wav", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto report = nlohmann::json::parse(result.out);
+  EXPECT_EQ(report.at("mode"), "improved");
+  const auto& improved = report.at("improved");
+  EXPECT_NEAR(improved["after"]["lufs"], improved["before"]["lufs"].get<double>(), 0.2);
+  EXPECT_LE(improved["after"]["true_peak_db"], -6);
+  EXPECT_TRUE(improved.at("is_loudness_met"));
+}
+
+TEST_F(MatchCommand, SeveralReferencesCountByTheirWeights) {
+  write_audio(folder_ / "other.wav", noise(4, 0.1F, 0.9F, 9));
+  const auto result =
+      run({"song.wav", "--reference", "reference.wav=3", "--reference", "other.wav", "-o", "out.wav", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto lufs = [&](const char* file) { return measure_loudness(read_audio(folder_ / file)).integrated_lufs; };
+  EXPECT_NEAR(nlohmann::json::parse(result.out)["improved"]["wanted_lufs"],
+              0.75 * lufs("reference.wav") + 0.25 * lufs("other.wav"), 0.01);
+}
+
+TEST_F(MatchCommand, KeepsTheTargetsRate) {
+  write_audio(folder_ / "song48.wav", noise(3, 0.1F, 0.2F, 1, 48000));
+  ASSERT_EQ(run({"song48.wav", "--reference", "reference.wav", "-o", "out.wav"}).exit_code, 0);
+  EXPECT_EQ(read_audio(folder_ / "out.wav").sample_rate_hz, 48000);
+}
+
 TEST_F(MatchCommand, ExplainsWhatItChanged) {
-  const auto result = run({"song.wav", "--reference", "reference.wav", "-o", "out.wav", "--explain"});
+  const auto result = run({"song.wav", "--reference", "reference.wav", "--exact", "-o", "out.wav", "--explain"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("Pieces of the target"));
   EXPECT_THAT(result.out, HasSubstr("mid dB"));
@@ -93,7 +137,7 @@ TEST_F(MatchCommand, SaysWhatItFoundInOddRecordings) {
   auto clipped = noise(1, 0.2F, 0.2F, 3, 48000, 1);
   for (std::size_t i = 0; i < 20; ++i) clipped.samples[i * 400] = 1;
   write_audio(folder_ / "odd.wav", clipped);
-  const auto resampled = run({"odd.wav", "--reference", "reference.wav", "-o", "out.wav"});
+  const auto resampled = run({"odd.wav", "--reference", "reference.wav", "--exact", "-o", "out.wav"});
   ASSERT_EQ(resampled.exit_code, 0) << resampled.err;
   EXPECT_THAT(resampled.out, HasSubstr("  the target has one channel: both channels of the result begin as it\n"));
   EXPECT_THAT(resampled.out, HasSubstr("  warning: the target was resampled\n"));
@@ -152,7 +196,8 @@ TEST_F(MatchCommand, RefusesTwoHoursAtOnce) {
   for (int part = 0; part < kSeconds / 600; ++part) writer.write(silence);
   writer.finish();
   expect_refusal({"long.wav", "--reference", "reference.wav", "-o", "out.wav"}, 3,
-                 "data: 2 h 00 min long, expected 15 min 00 s at most; match a part of it (code 4002) (while reading "
+                 "data: 2 h 00 min long, expected 15 min 00 s at most; match a part of it, or raise "
+                 "matching.max_seconds (code 4002) (while reading "
                  "'long.wav')");
 }
 
@@ -161,6 +206,14 @@ TEST_F(MatchCommand, RefusesCommandLinesThatCannotBeMeant) {
                  "usage: no output is named; give -o, --unlimited or --normalised, each as often as you like");
   expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "song.wav"}, 2,
                  "usage: 'song.wav' is one of the recordings; name another output");
+  expect_refusal({"song.wav", "--reference", "reference.wav=0", "-o", "out.wav"}, 2,
+                 "usage: 'reference.wav=0' gives no weight above 0; write file=weight, such as song.wav=2");
+  expect_refusal({"song.wav", "--reference", "reference.wav", "--exact", "--mix", "0.5", "-o", "out.wav"}, 2,
+                 "usage: --only, --ceiling, --mix, --low and --high are of mode improved; leave --exact or them out");
+  expect_refusal({"song.wav", "--reference", "reference.wav", "--reference", "song.wav", "--exact", "-o", "out.wav"}, 2,
+                 "usage: mode exact takes one reference, as Matchering does; several go together in mode improved");
+  expect_refusal({"song.wav", "--reference", "reference.wav", "--set", "matching.fft_size=3000", "-o", "out.wav"}, 2,
+                 "config: fft_size 3000 is no power of two; take 2048 or 4096");
   expect_refusal({"song.wav", "-o", "out.wav"}, 2, "usage: --reference is required; see melisma match --help");
   expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "."}, 2,
                  "usage: cannot tell the audio format of '.' from its extension; known: .wav .flac .ogg");

@@ -10,9 +10,10 @@
 #include <optional>
 
 #include "infer/match/match_explain.h"
-#include "infer/match/match_input.h"
 #include "infer/match/match_output.h"
 #include "tools/actions/file_jobs.h"
+#include "tools/actions/match_report.h"
+#include "tools/actions/match_sources.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/json_text.h"
@@ -29,6 +30,16 @@ struct Output {
   MatchFinish finish;
   const AudioFormat* format;
 };
+
+void require_clear(const MatchOptions& options) {
+  require_fitting(options.settings.matching);
+  if (options.references.empty()) {
+    fail(ErrorKind::usage, "--reference is required; see melisma match --help");
+  }
+  if (options.settings.is_exact() && options.references.size() > 1) {
+    fail(ErrorKind::usage, "mode exact takes one reference, as Matchering does; several go together in mode improved");
+  }
+}
 
 // Every file that is to be written, checked before anything is read.
 std::vector<Output> outputs_of(const MatchOptions& options) {
@@ -47,7 +58,9 @@ std::vector<Output> outputs_of(const MatchOptions& options) {
 
 void require_free(const fs::path& path, const MatchOptions& options) {
   std::error_code absent;
-  for (const auto& input : {options.target, options.reference}) {
+  auto inputs = std::vector{options.target};
+  for (const auto& text : options.references) inputs.push_back(named_reference(text).file);
+  for (const auto& input : inputs) {
     if (fs::equivalent(path, input, absent)) {
       fail(ErrorKind::usage, "'{}' is one of the recordings; name another output", path.string());
     }
@@ -62,77 +75,56 @@ void stop_if_asked() {
 
 double db(double factor) { return 20 * std::log10(std::max(factor, 1e-12)); }
 
-Json levels_json(const PieceSizes& sizes, const PieceLevels& levels) {
-  return {{"pieces", sizes.divisions},     {"piece_frames", sizes.piece}, {"rms", levels.rmses},
-          {"average_rms", levels.average}, {"loudest", levels.loudest},   {"match_rms", levels.match_rms}};
-}
-
-Json report_of(const MatchedSong& song, const MatchProfile& profile) {
-  std::vector<double> corrections;
-  for (const auto& correction : song.record.corrections) corrections.push_back(correction.coefficient);
-  Json report{
-      {"seconds", static_cast<double>(song.filtered.n_frames()) / static_cast<double>(song.filtered.sample_rate_hz)},
-      {"target", levels_json(song.record.sizes, song.record.target)},
-      {"reference", levels_json(profile.sizes, profile.levels)},
-      {"level_coefficient", song.record.level_coefficient},
-      {"corrections", corrections},
-      {"final_amplitude", profile.final_amplitude},
-      {"peak_before_limiter", song.record.peak},
-      {"clamped_bins", {{"mid", song.record.mid.n_clamped}, {"side", song.record.side.n_clamped}}}};
-  if (song.limiter.has_value()) {
-    const auto& gain = song.limiter->gain;
-    report["limiter"] = {{"is_active", !gain.empty()},
-                         {"samples_over", song.limiter->n_over},
-                         {"least_gain", gain.empty() ? 1.0 : *std::ranges::min_element(gain)}};
-  }
-  return report;
-}
-
 void print_output(const Json& row, double seconds, double elapsed) {
   fmt::print("{}: {}, {:.2f} s in {:.2f} s ({:.0f}x real time), peak {:+.2f} dB{}\n", row["output"].get<std::string>(),
              row["finish"].get<std::string>(), seconds, elapsed, seconds / elapsed, db(row["peak"]),
              row["is_clipped"].get<bool>() ? "; the format cut what was past full scale" : "");
 }
 
-void print_summary(const MatchedSong& song) {
-  fmt::print("  level {:+.2f} dB, after the filter {:+.2f} dB\n", db(song.record.level_coefficient), db(song.level));
-  if (!song.limiter.has_value()) return;
-  const auto& gain = song.limiter->gain;
-  if (gain.empty()) {
-    fmt::print("  the limiter had nothing to do\n");
-  } else {
-    fmt::print("  limiter: {} samples over, at most {:.2f} dB down\n", song.limiter->n_over,
-               -db(*std::ranges::min_element(gain)));
+struct Made {
+  MatchedTarget target;
+  std::vector<MatchStep> steps;
+  std::vector<const MatchRemark*> remarks;
+  std::optional<StereoSignal> before;  // kept for a preview
+};
+
+// The references first: once they are analysed nothing of their recordings is needed.
+MatchStep step_of_references(const MatchOptions& options, std::vector<const MatchRemark*>& remarks) {
+  MatchStep step;
+  for (const auto& text : options.references) {
+    auto reference = analysed(named_reference(text), options.settings);
+    remarks.insert(remarks.end(), reference.remarks.begin(), reference.remarks.end());
+    step.references.push_back({std::move(reference.profile), reference.named.weight});
+    stop_if_asked();
+  }
+  return step;
+}
+
+void require_another_recording(const StereoSignal& target, const MatchOptions& options, const MatchStep& step) {
+  for (std::size_t i = 0; i < options.references.size(); ++i) {
+    const auto& profile = step.references[i].profile;
+    const auto file = named_reference(options.references[i]).file;
+    if (profile.n_frames != target.n_frames() || profile.sample_rate_hz != target.sample_rate_hz) continue;
+    if (holds_the_same(file, target)) {
+      fail(ErrorKind::data, "'{}' and '{}' hold the same recording; name another reference (code 4005)",
+           options.target.string(), file.string());
+    }
   }
 }
 
-struct Made {
-  MatchedSong song;
-  MatchProfile profile;
-  std::vector<const MatchRemark*> remarks;
-  std::optional<StereoSignal> target;  // kept for a preview
-};
-
 Made make(const MatchOptions& options, bool is_limited) {
-  const MatchConfig config;
   Made made;
-  auto target = read_match_input(options.target, MatchRole::target, config);
+  std::vector<const MatchRemark*> remarks;
+  made.steps.push_back(step_of_references(options, remarks));
+  auto target = read_for_matching(options.target, MatchRole::target, options.settings);
   stop_if_asked();
   made.remarks = target.remarks;
-  {
-    const auto reference = read_match_input(options.reference, MatchRole::reference, config);
-    made.remarks.insert(made.remarks.end(), reference.remarks.begin(), reference.remarks.end());
-    if (are_the_same(target.signal, reference.signal)) {
-      fail(ErrorKind::data, "'{}' and '{}' hold the same recording; name another reference (code 4005)",
-           options.target.string(), options.reference.string());
-    }
-    made.profile = with_context("analysing '" + options.reference.string() + "'",
-                                [&] { return reference_profile(reference.signal, config); });
-  }
-  stop_if_asked();
-  if (!options.preview_target.empty()) made.target = target.signal;
-  made.song = with_context("matching '" + options.target.string() + "'",
-                           [&] { return match_to(std::move(target.signal), made.profile, config, is_limited); });
+  made.remarks.insert(made.remarks.end(), remarks.begin(), remarks.end());
+  require_another_recording(target.signal, options, made.steps.front());
+  if (!options.preview_target.empty()) made.before = target.signal;
+  made.target = with_context("matching '" + options.target.string() + "'", [&] {
+    return matched(std::move(target.signal), made.steps, options.settings, is_limited);
+  });
   stop_if_asked();
   return made;
 }
@@ -140,11 +132,12 @@ Made make(const MatchOptions& options, bool is_limited) {
 // Of the limited result if there is one, else of the first there is.
 void write_previews(const MatchOptions& options, const Made& made, MatchFinish finish) {
   if (options.preview_target.empty() && options.preview_result.empty()) return;
-  const auto window = preview_window(made.song, finish);
-  if (made.target) write_audio(options.preview_target, preview_of(*made.target, made.song.threshold, window));
-  if (!options.preview_result.empty()) {
-    write_audio(options.preview_result, preview_of(made.song, finish, window));
+  const auto& song = made.target.song;
+  const auto window = preview_window(song, finish);
+  if (made.before) {
+    write_audio(options.preview_target, preview_of(*made.before, options.settings.matching.threshold, window));
   }
+  if (!options.preview_result.empty()) write_audio(options.preview_result, preview_of(song, finish, window));
 }
 
 }  // namespace
@@ -153,6 +146,7 @@ void write_previews(const MatchOptions& options, const Made& made, MatchFinish f
 int match(const MatchOptions& options) {
   using namespace match_action_detail;
   install_stop_handlers();
+  require_clear(options);
   const auto outputs = outputs_of(options);
   for (const auto& output : outputs) require_free(output.path, options);
   for (const auto& preview : {options.preview_target, options.preview_result}) {
@@ -162,10 +156,11 @@ int match(const MatchOptions& options) {
   }
   const auto started = std::chrono::steady_clock::now();
   const auto made = make(options, !options.limited.empty());
-  auto report = report_of(made.song, made.profile);
+  const auto& song = made.target.song;
+  auto report = match_report(made.target, made.steps);
   auto rows = Json::array();
   for (const auto& output : outputs) {
-    const double peak = write_matched(output.path, made.song, output.finish, *output.format);
+    const double peak = write_matched(output.path, song, output.finish, *output.format);
     const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     const auto& finish = kMatchFinishes[static_cast<std::size_t>(output.finish)];
     rows.push_back({{"output", output.path.string()},
@@ -180,14 +175,20 @@ int match(const MatchOptions& options) {
     remarks.push_back({{"code", remark->code}, {"is_warning", remark->is_warning}, {"text", remark->text}});
     if (!options.json) fmt::print("  {}{}\n", remark->is_warning ? "warning: " : "", remark->text);
   }
+  if (const auto warning = match_warning(made.target); !warning.empty()) {
+    remarks.push_back({{"code", 0}, {"is_warning", true}, {"text", warning}});
+    if (!options.json) fmt::print("  warning: {}\n", warning);
+  }
   report["outputs"] = rows;
   report["remarks"] = remarks;
   if (options.json) {
     fmt::print("{}\n", json_text(report));
     return 0;
   }
-  print_summary(made.song);
-  if (options.explain) fmt::print("\n{}", explanation_of(made.song));
+  print_match_summary(made.target);
+  if (options.explain) {
+    fmt::print("\n{}", made.target.improved ? explanation_of(song, *made.target.improved) : explanation_of(song));
+  }
   return 0;
 }
 

@@ -1,13 +1,18 @@
-// `melisma match`: a recording in the sound of another one.
+// `melisma match`: a recording in the sound of another one, or of several.
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "infer/match/match_config.h"
 
 namespace melisma {
 
 struct MatchOptions {
-  std::filesystem::path target, reference;
+  std::filesystem::path target;
+  std::vector<std::string> references;                   // recordings, "file" or "file=weight"
+  MatchSettings settings;                                // mode, analysis, what is matched and how far
   std::vector<std::filesystem::path> limited;            // results through the limiter
   std::vector<std::filesystem::path> unlimited;          // without it, peaks past full scale kept
   std::vector<std::filesystem::path> normalised;         // without it, the peak just below full scale

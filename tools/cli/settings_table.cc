@@ -3,6 +3,7 @@
 #include "data/effects/effects.h"
 #include "experiments/jobs/jobs_config.h"
 #include "experiments/sweeps/sweep_file.h"
+#include "infer/match/match_config.h"
 #include "tools/config/config.h"
 #include "train/prepare/prepare_config.h"
 #include "train/tasks/rvc_settings.h"
@@ -22,6 +23,7 @@ class Held final : public SettingsOfTask {
 }  // namespace
 
 std::unique_ptr<SettingsOfTask> make_prepare_settings() { return std::make_unique<Held<PrepareConfig>>(); }
+std::unique_ptr<SettingsOfTask> make_match_settings() { return std::make_unique<Held<MatchSettings>>(); }
 std::unique_ptr<SettingsOfTask> make_jobs_settings() { return std::make_unique<Held<JobsConfig>>(); }
 std::unique_ptr<SettingsOfTask> make_sweep_settings() { return std::make_unique<Held<SweepSettings>>(); }
 std::unique_ptr<SettingsOfTask> make_effect_settings() {

@@ -24,6 +24,7 @@ struct SettingsRow {
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_rvc_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_effect_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_match_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_jobs_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_sweep_settings();
 
@@ -35,6 +36,7 @@ inline constexpr std::array kSettingsOfTasks{
         "sound effects: melisma effects, convert --effects. A chain's file has one [[effect]] table an effect, in "
         "order, with its name and its settings, here written name.setting",
         make_effect_settings},
+    SettingsRow{"match", "a recording in the sound of another: melisma match", make_match_settings},
     SettingsRow{"jobs", "how jobs are run: jobs.toml of the workspace, melisma jobs --config", make_jobs_settings},
     SettingsRow{
         "sweep",

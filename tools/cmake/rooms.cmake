@@ -25,7 +25,7 @@ melisma_library(infer/features TORCH DEPS base config audio signal sets catalogu
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
   DEPS base config audio effects signal sets weights layers rvc retrieval features quantized)
-melisma_library(infer/match TORCH DEPS base config audio HEADERS_OF signal)
+melisma_library(infer/match TORCH DEPS base config audio HEADERS_OF effects signal)
 # What is measured, and how sure we are.
 melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
 melisma_library(eval/metrics TORCH DEPS base config audio signal sets features statistics LINK Eigen3::Eigen)
@@ -56,7 +56,7 @@ melisma_library(tools/actions TORCH
        prepare import engine parallel tasks runs jobs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config database audio effects sets catalogue prepare runs jobs report sweeps LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
-  HEADERS_OF signal weights rvc features convert suites engine parallel tasks actions)
+  HEADERS_OF signal weights rvc features convert match suites engine parallel tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
 add_library(melisma_engine_library SHARED tools/actions/engine/engine_library.cc)

@@ -116,7 +116,7 @@ TEST(MatchInput, FilesAreReadAndTheirNamesSaid) {
     (void)read_match_input(folder / "fine.wav", MatchRole::reference, {.max_seconds = 0.1});
   };
   EXPECT_EQ(refusal_of(ErrorKind::data, two_seconds),
-            "113 ms long, expected 100 ms at most; match a part of it (code 4102)");
+            "113 ms long, expected 100 ms at most; match a part of it, or raise matching.max_seconds (code 4102)");
   EXPECT_NE(refusal_of(ErrorKind::data, [&] { (void)read_match_input(folder / "none.wav", MatchRole::target, {}); }),
             "no error");
 }
