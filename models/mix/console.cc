@@ -107,4 +107,10 @@ at::Tensor Console::mix_processed(const at::Tensor& processed, const ConsoleCont
   return fade(bus, values.narrow(-1, kMasterOutput, 1));
 }
 
+at::Tensor Console::mix_in_time(const at::Tensor& tracks, const ConsoleControls& controls,
+                                const at::Tensor& present) const {
+  return mix(at::constant_pad_nd(tracks, {0, kConsoleDelay}), controls, present)
+      .narrow(-1, kConsoleDelay, tracks.size(-1));
+}
+
 }  // namespace melisma

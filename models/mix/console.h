@@ -25,6 +25,10 @@ struct ConsoleControls {
 // The neutral controls of n_tracks: what goes in comes out, centred and delayed by the look-aheads; double.
 [[nodiscard]] ConsoleControls neutral_controls(std::int64_t batch, std::int64_t n_tracks, std::int64_t sample_rate_hz);
 
+// By how much Console::mix() is late. Lengths that are this much less than a power of two are filtered at the least
+// cost.
+inline constexpr std::int64_t kConsoleDelay = kTrackLookahead + kMasterLookahead;
+
 class Console {
  public:
   // Room of the reverb, if there is one: `room_samples` of noise drawn from `room_seed`.
@@ -40,6 +44,10 @@ class Console {
                                const at::Tensor& present = {}) const {
     return mix_processed(process_tracks(tracks, controls.tracks), controls, present);
   }
+
+  // The same brought back in time by the look-aheads: [B, 2, N] lines up with the tracks.
+  [[nodiscard]] at::Tensor mix_in_time(const at::Tensor& tracks, const ConsoleControls& controls,
+                                       const at::Tensor& present = {}) const;
 
   [[nodiscard]] std::int64_t sample_rate_hz() const { return sample_rate_hz_; }
   // The reverb's noise [2, 12, room_samples], drawn when first asked for.

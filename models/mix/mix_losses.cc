@@ -92,16 +92,6 @@ MixLossTerm make_parameters_term(const WantedMix& wanted) {
   };
 }
 
-MixLossWeights MixLossWeights::of_features() {
-  MixLossWeights weights;
-  weights.sum_difference = 0;
-  weights.rms = .1;
-  weights.crest = .001;
-  weights.width = weights.imbalance = 1;
-  weights.bark = .1;
-  return weights;
-}
-
 MixCriterion::MixCriterion(const MixLossWeights& weights, const WantedMix& wanted) {
   std::size_t row = 0;
   const auto add = [&](const auto& field) {

@@ -8,12 +8,11 @@
 #include <functional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "models/mix/console.h"
-#include "tools/config/fields.h"
+#include "models/mix/mix_loss_config.h"
 
 namespace melisma {
 
@@ -51,40 +50,19 @@ struct MixLossRow {
 [[nodiscard]] MixLossTerm make_parameters_term(const WantedMix& wanted);
 
 inline constexpr std::array kMixLosses{
-    MixLossRow{"mr_stft", "spectra at three resolutions, channel by channel (auraloss's defaults)", make_mr_stft_term},
-    MixLossRow{"mixing_stft", "linear and log spectra of 512, 2048 and 8192 samples, channel by channel",
-               make_mixing_stft_term},
-    MixLossRow{"sum_difference",
-               "spectra of 4096, 1024 and 256 samples of L + R and L - R: left and right may be swapped",
-               make_sum_difference_term},
-    MixLossRow{"l1", "mean difference of samples", make_l1_term},
-    MixLossRow{"rms", "squared difference of the channels' RMS", make_rms_term},
-    MixLossRow{"crest", "squared difference of the channels' crest factors in dB", make_crest_term},
-    MixLossRow{"width", "squared difference of stereo widths", make_width_term},
-    MixLossRow{"imbalance", "squared difference of left-right balances", make_imbalance_term},
-    MixLossRow{"bark", "squared difference of log spectra in 24 Bark bands of mid and side", make_bark_term},
-    MixLossRow{"lufs", "squared difference of integrated loudness in LU", make_lufs_term},
-    MixLossRow{"parameters", "squared difference of console parameters in 0 ... 1, where a dataset knows them",
-               make_parameters_term},
+    MixLossRow{kMixLossNames[0].name, kMixLossNames[0].help, make_mr_stft_term},
+    MixLossRow{kMixLossNames[1].name, kMixLossNames[1].help, make_mixing_stft_term},
+    MixLossRow{kMixLossNames[2].name, kMixLossNames[2].help, make_sum_difference_term},
+    MixLossRow{kMixLossNames[3].name, kMixLossNames[3].help, make_l1_term},
+    MixLossRow{kMixLossNames[4].name, kMixLossNames[4].help, make_rms_term},
+    MixLossRow{kMixLossNames[5].name, kMixLossNames[5].help, make_crest_term},
+    MixLossRow{kMixLossNames[6].name, kMixLossNames[6].help, make_width_term},
+    MixLossRow{kMixLossNames[7].name, kMixLossNames[7].help, make_imbalance_term},
+    MixLossRow{kMixLossNames[8].name, kMixLossNames[8].help, make_bark_term},
+    MixLossRow{kMixLossNames[9].name, kMixLossNames[9].help, make_lufs_term},
+    MixLossRow{kMixLossNames[10].name, kMixLossNames[10].help, make_parameters_term},
 };
-
-// Weights of the terms; the names are those of kMixLosses, in its order. 0 leaves a term out.
-struct MixLossWeights {
-  double mr_stft = 0, mixing_stft = 0, sum_difference = 1, l1 = 0;
-  double rms = 0, crest = 0, width = 0, imbalance = 0, bark = 0, lufs = 0, parameters = 0;
-  static constexpr auto fields() {
-    using C = MixLossWeights;
-    const auto weight = [](std::size_t row, double C::*member) {
-      return field(kMixLosses[row].name, member, kMixLosses[row].help).at_least(0);
-    };
-    return std::tuple{weight(0, &C::mr_stft), weight(1, &C::mixing_stft), weight(2, &C::sum_difference),
-                      weight(3, &C::l1),      weight(4, &C::rms),         weight(5, &C::crest),
-                      weight(6, &C::width),   weight(7, &C::imbalance),   weight(8, &C::bark),
-                      weight(9, &C::lufs),    weight(10, &C::parameters)};
-  }
-  // Diff-MST's weights of the audio features, all else 0.
-  [[nodiscard]] static MixLossWeights of_features();
-};
+static_assert(kMixLosses.size() == kMixLossNames.size());
 
 // The weighted terms against one target.
 class MixCriterion {
