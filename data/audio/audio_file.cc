@@ -107,6 +107,12 @@ std::vector<fs::path> find_audio_files(const fs::path& folder) {
 
 AudioReader AudioReader::open(const fs::path& path) { return AudioReader(open_source(path)); }
 
+AudioReader AudioReader::open_stream(const fs::path& path, int stream) {
+  require_readable_file(path);
+  if (auto source = open_with_ffmpeg(path, stream)) return AudioReader(std::move(source));
+  fail_without_ffmpeg(path);
+}
+
 std::int64_t AudioReader::read_block(std::int64_t max_frames) {
   interleaved_.resize(static_cast<std::size_t>(max_frames * info().n_channels));
   std::int64_t filled = 0;

@@ -89,6 +89,8 @@ class AudioReader {
  public:
   // Throws Error(data): missing, empty, unreadable, not audio, or in need of an ffmpeg that is not there.
   static AudioReader open(const std::filesystem::path& path);
+  // Audio stream number `stream` (0 = the first) of a file with several, by ffmpeg.
+  static AudioReader open_stream(const std::filesystem::path& path, int stream);
 
   [[nodiscard]] const AudioInfo& info() const { return source_->info(); }
   // The next `max_frames` frames or fewer, planar; no frames = end.

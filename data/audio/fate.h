@@ -13,7 +13,7 @@
 
 namespace melisma {
 
-enum class Fate { kept, clipped, silent, non_finite, too_short, unreadable, duplicate };
+enum class Fate { kept, clipped, silent, non_finite, too_short, unreadable, duplicate, not_used };
 
 struct FateRow {
   Fate fate;
@@ -31,6 +31,7 @@ inline constexpr std::array kFates{
     FateRow{Fate::too_short, "too_short", false, "left out: shorter than the least length"},
     FateRow{Fate::unreadable, "unreadable", false, "left out: missing, empty, damaged, truncated or not audio"},
     FateRow{Fate::duplicate, "duplicate", false, "left out: the same samples as another recording"},
+    FateRow{Fate::not_used, "not_used", false, "left out: no track of a song as the folder's layout has it"},
 };
 
 [[nodiscard]] const FateRow& row_of(Fate fate);

@@ -25,7 +25,7 @@ namespace {
 class FfmpegProcess {
  public:
   // False if there is no such program in PATH. Throws Error(device) if it cannot be started otherwise.
-  bool start(const fs::path& input);
+  bool start(const fs::path& input, int stream);
   ~FfmpegProcess();
   FfmpegProcess() = default;
   FfmpegProcess(const FfmpegProcess&) = delete;
@@ -43,7 +43,7 @@ class FfmpegProcess {
   int output_ = -1, messages_ = -1;
 };
 
-bool FfmpegProcess::start(const fs::path& input) {
+bool FfmpegProcess::start(const fs::path& input, int stream) {
   std::array<int, 2> pipe_ends{-1, -1};
   messages_ = ::memfd_create("ffmpeg-messages", MFD_CLOEXEC);
   if (messages_ < 0 || ::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) {
@@ -77,7 +77,7 @@ bool FfmpegProcess::start(const fs::path& input) {
                                  "-i",
                                  "file:" + fs::absolute(input).string(),
                                  "-map",
-                                 "0:a:0",
+                                 fmt::format("0:a:{}", stream),
                                  "-c:a",
                                  "pcm_f32le",
                                  "-f",
@@ -145,11 +145,11 @@ std::string without_address(const std::string& line) {
 
 class FfmpegSource final : public AudioSource {
  public:
-  explicit FfmpegSource(fs::path path) : path_(std::move(path)) {}
+  FfmpegSource(fs::path path, int stream) : path_(std::move(path)), stream_(stream) {}
 
   // False if there is no ffmpeg.
   bool open() {
-    if (!process_.start(path_)) return false;
+    if (!process_.start(path_, stream_)) return false;
     read_header();
     return true;
   }
@@ -174,6 +174,7 @@ class FfmpegSource final : public AudioSource {
   }
 
   fs::path path_;
+  int stream_;
   FfmpegProcess process_;
   AudioInfo info_;
   bool is_finished_ = false;
@@ -212,7 +213,8 @@ void FfmpegSource::fail_unreadable() {
   const auto lines = process_.complaints();
   for (const auto& line : lines) {
     if (line.find("matches no streams") != std::string::npos) {
-      fail(ErrorKind::data, "cannot read '{}': it holds no audio stream", path_.string());
+      fail(ErrorKind::data, "cannot read '{}': it holds no audio stream{}", path_.string(),
+           stream_ == 0 ? "" : fmt::format(" number {} (the first is 0)", stream_));
     }
   }
   auto reason = lines.empty() ? std::string("no samples come out") : without_address(lines.back());
@@ -241,8 +243,8 @@ void FfmpegSource::finish() {
 
 }  // namespace
 
-std::unique_ptr<AudioSource> open_with_ffmpeg(const fs::path& path) {
-  auto source = std::make_unique<FfmpegSource>(path);
+std::unique_ptr<AudioSource> open_with_ffmpeg(const fs::path& path, int stream) {
+  auto source = std::make_unique<FfmpegSource>(path, stream);
   if (!source->open()) return nullptr;
   return source;
 }

@@ -6,6 +6,7 @@
 #include "infer/match/match_config.h"
 #include "tools/config/config.h"
 #include "train/prepare/prepare_config.h"
+#include "train/prepare/song_config.h"
 #include "train/tasks/rvc_settings.h"
 
 namespace melisma {
@@ -24,6 +25,7 @@ class Held final : public SettingsOfTask {
 
 std::unique_ptr<SettingsOfTask> make_prepare_settings() { return std::make_unique<Held<PrepareConfig>>(); }
 std::unique_ptr<SettingsOfTask> make_match_settings() { return std::make_unique<Held<MatchSettings>>(); }
+std::unique_ptr<SettingsOfTask> make_song_settings() { return std::make_unique<Held<SongConfig>>(); }
 std::unique_ptr<SettingsOfTask> make_jobs_settings() { return std::make_unique<Held<JobsConfig>>(); }
 std::unique_ptr<SettingsOfTask> make_sweep_settings() { return std::make_unique<Held<SweepSettings>>(); }
 std::unique_ptr<SettingsOfTask> make_effect_settings() {

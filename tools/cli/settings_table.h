@@ -23,6 +23,7 @@ struct SettingsRow {
 
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_rvc_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_song_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_effect_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_match_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_jobs_settings();
@@ -30,6 +31,8 @@ struct SettingsRow {
 
 inline constexpr std::array kSettingsOfTasks{
     SettingsRow{"prepare", "how recordings become a dataset: melisma prepare", make_prepare_settings},
+    SettingsRow{"multitrack", "how songs in tracks become a dataset: melisma prepare --kind multitrack",
+                make_song_settings},
     SettingsRow{"rvc", "training of an RVC voice: melisma train rvc", make_rvc_settings},
     SettingsRow{
         "effects",

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 
 #include "data/sets/dataset_layout.h"
@@ -10,6 +9,7 @@
 #include "tools/base/stop.h"
 #include "tools/config/config.h"
 #include "train/prepare/cut_recording.h"
+#include "train/prepare/target.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
@@ -26,16 +26,6 @@ std::string dataset_parameters(const PrepareConfig& config, bool is_split_by_lis
   parameters["test_share"] = config.test_share;
   parameters["seed"] = config.seed;
   return parameters.dump();
-}
-
-// Same content as the file at the target; nothing if there is no dataset there.
-std::optional<bool> holds_the_same(const Assembly& assembly, const fs::path& path) {
-  if (!fs::exists(path)) return std::nullopt;
-  try {
-    return Dataset::open(path).content_hash() == assembly.content_hash;
-  } catch (const Error&) {
-    return false;
-  }
 }
 
 // The final features of every clip, one after the other; memory holds one block.
@@ -179,17 +169,9 @@ void place(Assembly& assembly, const std::vector<Split>& sides) {
   assembly.split_hash = hashes.split;
 }
 
-void check_target(const Assembly& assembly, const PrepareRequest& request) {
-  if (holds_the_same(assembly, request.dataset).value_or(true) || request.force) return;
-  fail(ErrorKind::usage,
-       "there is already a dataset '{}' of other recordings or settings; choose another --name, or replace it with "
-       "--force",
-       request.dataset.string());
-}
-
 std::string write(const Assembly& assembly, const PrepareRequest& request, std::span<const FeatureMaker> makers,
                   EventSink& events) {
-  if (holds_the_same(assembly, request.dataset).value_or(false)) {
+  if (holds_content(request.dataset, assembly.content_hash).value_or(false)) {
     return add_missing_features(assembly, request.dataset, makers) > 0 ? "features added" : "already complete";
   }
   write_everything(assembly, request, makers, events);

@@ -28,9 +28,6 @@ struct Assembly {
 // Gives every kept recording and its clips their side (one a source), and the hashes.
 void place(Assembly& assembly, const std::vector<Split>& sides);
 
-// Throws Error(usage) if a dataset of that name holds something else and may not be replaced.
-void check_target(const Assembly& assembly, const PrepareRequest& request);
-
 // Writes the dataset, or adds the feature sets that the same dataset lacks; says which.
 std::string write(const Assembly& assembly, const PrepareRequest& request, std::span<const FeatureMaker> makers,
                   EventSink& events);

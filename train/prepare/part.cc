@@ -34,6 +34,7 @@ nlohmann::ordered_json header_of(const Part& part) {
   header["detail"] = part.detail;
   header["is_kept"] = part.is_kept;
   header["seconds"] = part.seconds;
+  if (part.n_channels != 1) header["n_channels"] = part.n_channels;
   header["sound_hash"] = part.sound_hash;
   header["n_words"] = part.fingerprint.bits.size();
   header["dropped"] = nlohmann::ordered_json::object();
@@ -49,6 +50,7 @@ Part part_from(const nlohmann::json& header) {
   part.detail = header.at("detail");
   part.is_kept = header.at("is_kept");
   part.seconds = header.at("seconds");
+  part.n_channels = header.value("n_channels", std::int64_t{1});
   part.sound_hash = header.at("sound_hash");
   for (const auto& [reason, dropped] : header.at("dropped").items()) part.dropped[reason] = {dropped[0], dropped[1]};
   for (const auto& clip : header.at("clips")) part.clips.push_back({clip[0], clip[1], clip[2]});
@@ -88,14 +90,9 @@ PartWriter::PartWriter(fs::path temporary, WaveStorage storage)
 }
 
 std::string PartWriter::add(std::span<const float> samples) {
-  if (storage_ == WaveStorage::float32) {
-    write_bytes(file_.get(), path_, samples.data(), samples.size_bytes());
-    return content_hash(std::as_bytes(samples));
-  }
-  std::vector<std::int16_t> stored(samples.size());
-  std::transform(samples.begin(), samples.end(), stored.begin(), to_int16);
-  write_bytes(file_.get(), path_, stored.data(), stored.size() * sizeof(std::int16_t));
-  return content_hash(std::as_bytes(std::span(stored)));
+  const auto bytes = stored_bytes(samples, storage_);
+  write_bytes(file_.get(), path_, bytes.data(), bytes.size());
+  return content_hash(bytes);
 }
 
 void PartWriter::finish(const Part& part) {

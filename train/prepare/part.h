@@ -24,10 +24,12 @@ struct Dropped {
   double seconds = 0;
 };
 
+// Of a track of a song the clips are blocks, each of one channel, the channels of a block one after the other.
 struct Part {
   std::string fate, detail;  // name of a row of kFates; the reason for a person
   bool is_kept = false;
   double seconds = 0;  // of the recording as decoded
+  std::int64_t n_channels = 1;
   std::vector<PartClip> clips;
   std::map<std::string, Dropped> dropped;
   std::string sound_hash;  // of all stored samples: equal for exact copies

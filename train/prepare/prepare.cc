@@ -1,8 +1,6 @@
 #include "train/prepare/prepare.h"
 
 #include <algorithm>
-#include <fstream>
-#include <mutex>
 #include <set>
 
 #include "data/audio/fate.h"
@@ -10,71 +8,32 @@
 #include "data/sets/split.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
-#include "tools/base/hash.h"
 #include "tools/base/stop.h"
 #include "train/prepare/assemble.h"
 #include "train/prepare/cut_recording.h"
 #include "train/prepare/parallel.h"
+#include "train/prepare/part_cache.h"
 #include "train/prepare/sources.h"
+#include "train/prepare/target.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
 namespace {
 
-// Changes with the code that makes parts: parts of another version are not taken up.
-constexpr std::string_view kPartVersion = "part 1";
 constexpr std::int64_t kScratchSamples = 64'000'000;  // in memory, all threads together: 256 MB
 
 void make_folder(const fs::path& folder) { make_folders(folder, "name another --workspace"); }
 
-// The bytes of a file, read in pieces; nothing if it cannot be read.
-std::optional<std::string> hash_of_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  ContentHasher hasher;
-  std::vector<char> piece(1 << 20);
-  while (file) {
-    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-    hasher.add(std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount()))));
-  }
-  if (!file.eof()) return std::nullopt;
-  return hasher.hex();
-}
-
-struct CutResult {
-  std::vector<Part> parts;
-  std::vector<fs::path> paths;
-  std::int64_t n_reused = 0;
-};
-
 // Each source's part, from the cache where it holds one of the same file and settings.
-CutResult cut_all(const PrepareRequest& request, const std::vector<SourceFile>& sources, int threads,
+PartsMade cut_all(const PrepareRequest& request, const std::vector<SourceFile>& sources, int threads,
                   EventSink& events) {
   const auto parameters = cutting_parameters(request.config);
-  const auto memory = kScratchSamples / threads;
-  CutResult result{std::vector<Part>(sources.size()), std::vector<fs::path>(sources.size()), 0};
-  std::mutex mutex;
-  std::size_t n_done = 0;
-  const auto work = [&](std::size_t i) {
-    const auto file_hash = hash_of_file(sources[i].path).value_or("unreadable " + sources[i].name);
-    const auto key = content_hash(fmt::format("{}\n{}\n{}", kPartVersion, file_hash, parameters));
-    const auto folder = request.cache / key.substr(0, 2);
-    make_folder(folder);
-    result.paths[i] = folder / (key + ".part");
-    auto found = read_part(result.paths[i]);
-    const bool is_reused = found.has_value();
-    result.parts[i] = is_reused ? *std::move(found)
-                                : cut_recording(sources[i].path, request.config, result.paths[i], memory, threads > 1);
-    const std::lock_guard lock(mutex);
-    result.n_reused += is_reused ? 1 : 0;
-    events.receive(ProgressEvent{
-        "cutting recordings", static_cast<double>(++n_done), static_cast<double>(sources.size()), "files", {}});
+  std::vector<PartSource> wanted;
+  for (const auto& source : sources) wanted.push_back({source.path, source.name, parameters});
+  const auto cut = [&](std::size_t i, const fs::path& part_path) {
+    return cut_recording(sources[i].path, request.config, part_path, kScratchSamples / threads, threads > 1);
   };
-  if (!for_each_parallel(sources.size(), threads, work)) {
-    throw Error::interrupted(stop_requested(),
-                             fmt::format("stopped with {} of {} recordings cut; the same command continues from here",
-                                         n_done, sources.size()));
-  }
-  return result;
+  return make_parts(wanted, request.cache, threads, "cutting recordings", cut, events);
 }
 
 // A recording whose samples another one (earlier by name) has too is left out.
@@ -188,7 +147,7 @@ PrepareReport prepare(const PrepareRequest& request, std::span<const FeatureMake
   warn_about_splits(assembly.recordings, events);
   cut.parts.clear();
 
-  check_target(assembly, request);
+  check_target(request.dataset, assembly.content_hash, request.force);
   const auto blocks =
       make_features(assembly.recordings, makers, request.config.sample_rate_hz, storage, threads, events);
   warn_about_pitch(assembly.recordings, makers, events);

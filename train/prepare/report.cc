@@ -27,6 +27,8 @@ std::string line_of(const RecordingRow& row, std::size_t width) {
   if (row.n_clips > 0) {
     line += fmt::format("  {:<10}  {:>4} clips  {} of {}", row.split, row.n_clips, format_seconds(row.kept_seconds),
                         format_seconds(row.seconds));
+  } else if (!row.split.empty()) {
+    line += fmt::format("  {:<10}  {}", row.split, format_seconds(row.seconds));
   }
   if (!row.detail.empty()) line += "  " + row.detail;
   return line + "\n";
@@ -36,34 +38,6 @@ std::size_t widest_name(const std::vector<RecordingRow>& rows) {
   std::size_t width = 0;
   for (const auto& row : rows) width = std::max(width, row.path.size());
   return std::min<std::size_t>(width, 60);
-}
-
-// Every file, or one line a fate with the first few names when there are many. Fates that need attention come last.
-std::string files_text(const PrepareReport& report) {
-  std::string text;
-  if (report.recordings.size() <= kFilesShown) {
-    for (const auto& row : report.recordings) text += line_of(row, widest_name(report.recordings));
-    return text;
-  }
-  for (const auto& fate : kFates) {
-    std::vector<const RecordingRow*> rows;
-    double seconds = 0;
-    for (const auto& row : report.recordings) {
-      if (row.fate != fate.name) continue;
-      rows.push_back(&row);
-      seconds += row.seconds;
-    }
-    if (rows.empty()) continue;
-    text += fmt::format("  {:<10}  {:>6}  {:>12}\n", fate.name,
-                        format_amount(static_cast<double>(rows.size()), "files"), format_seconds(seconds));
-    if (fate.fate == Fate::kept) continue;
-    for (std::size_t i = 0; i < std::min(rows.size(), kExamplesShown); ++i) {
-      text += fmt::format("    {}  {}\n", rows[i]->path, rows[i]->detail);
-    }
-    if (rows.size() > kExamplesShown)
-      text += fmt::format("    and {} more (--json lists all)\n", rows.size() - kExamplesShown);
-  }
-  return text;
 }
 
 std::string duplicates_text(const PrepareReport& report) {
@@ -118,8 +92,46 @@ std::string totals_text(const PrepareReport& report) {
 
 }  // namespace
 
+// Fates that need attention come last.
+std::string files_text(const std::vector<RecordingRow>& recordings) {
+  std::string text;
+  if (recordings.size() <= kFilesShown) {
+    for (const auto& row : recordings) text += line_of(row, widest_name(recordings));
+    return text;
+  }
+  for (const auto& fate : kFates) {
+    std::vector<const RecordingRow*> rows;
+    double seconds = 0;
+    for (const auto& row : recordings) {
+      if (row.fate != fate.name) continue;
+      rows.push_back(&row);
+      seconds += row.seconds;
+    }
+    if (rows.empty()) continue;
+    text += fmt::format("  {:<10}  {:>6}  {:>12}\n", fate.name,
+                        format_amount(static_cast<double>(rows.size()), "files"), format_seconds(seconds));
+    if (fate.fate == Fate::kept) continue;
+    for (std::size_t i = 0; i < std::min(rows.size(), kExamplesShown); ++i) {
+      text += fmt::format("    {}  {}\n", rows[i]->path, rows[i]->detail);
+    }
+    if (rows.size() > kExamplesShown)
+      text += fmt::format("    and {} more (--json lists all)\n", rows.size() - kExamplesShown);
+  }
+  return text;
+}
+
+nlohmann::ordered_json fates_json(const std::vector<RecordingRow>& rows) {
+  auto json = nlohmann::ordered_json::object();
+  for (const auto& fate : kFates) {
+    const auto n =
+        std::count_if(rows.begin(), rows.end(), [&](const RecordingRow& row) { return row.fate == fate.name; });
+    if (n > 0) json[std::string(fate.name)] = n;
+  }
+  return json;
+}
+
 std::string text_of(const PrepareReport& report) {
-  auto text = files_text(report) + duplicates_text(report) + totals_text(report);
+  auto text = files_text(report.recordings) + duplicates_text(report) + totals_text(report);
   if (report.outcome == "nothing usable") return text + "no dataset was written: nothing usable\n";
   text += speakers_text(report);
   for (const auto& key : report.features) text += fmt::format("features  {} {}\n", key.kind, key.parameters);
@@ -145,12 +157,7 @@ nlohmann::ordered_json json_of(const PrepareReport& report) {
   for (const auto& [reason, dropped] : report.dropped) {
     json["dropped"][reason] = {{"slices", dropped.n_slices}, {"seconds", dropped.seconds}};
   }
-  json["fates"] = nlohmann::ordered_json::object();
-  for (const auto& fate : kFates) {
-    const auto n = std::count_if(report.recordings.begin(), report.recordings.end(),
-                                 [&](const RecordingRow& row) { return row.fate == fate.name; });
-    if (n > 0) json["fates"][std::string(fate.name)] = n;
-  }
+  json["fates"] = fates_json(report.recordings);
   json["speakers"] = nlohmann::ordered_json::array();
   for (const auto& speaker : report.speakers) {
     nlohmann::ordered_json entry{{"name", speaker.name}};

@@ -7,6 +7,11 @@
 
 namespace melisma {
 
+// A line a file and its fate; of many files a line a fate with the first few names.
+[[nodiscard]] std::string files_text(const std::vector<RecordingRow>& rows);
+// How many files have each fate.
+[[nodiscard]] nlohmann::ordered_json fates_json(const std::vector<RecordingRow>& rows);
+
 [[nodiscard]] std::string text_of(const PrepareReport& report);
 [[nodiscard]] nlohmann::ordered_json json_of(const PrepareReport& report);
 
