@@ -7,6 +7,7 @@ melisma_library(tools/database DEPS base LINK PkgConfig::sqlite3)
 # Data.
 melisma_library(data/audio DEPS base config LINK PkgConfig::sndfile PkgConfig::soxr PkgConfig::ebur128)
 melisma_library(data/effects DEPS base config audio LINK Eigen3::Eigen)
+melisma_library(data/augment DEPS base config audio effects)
 melisma_library(data/signal TORCH DEPS base config audio)
 melisma_library(data/sets DEPS base config audio LINK hdf5::hdf5 ZLIB::ZLIB Eigen3::Eigen)
 # Models.
