@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "models/weights/pickle_arrays.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -57,7 +58,7 @@ constexpr std::array kTypeNames{
     TypeName{"torch.complex128", at::kComplexDouble},
 };
 
-constexpr std::array<std::string_view, 11> kCallables{
+constexpr std::array<std::string_view, 14> kCallables{
     "collections.OrderedDict",
     "torch._utils._rebuild_tensor",
     "torch._utils._rebuild_tensor_v2",
@@ -69,6 +70,9 @@ constexpr std::array<std::string_view, 11> kCallables{
     "builtins.set",
     "numpy.scalar",
     "numpy.dtype",
+    "numpy.ndarray",  // only named, as what _reconstruct is to make
+    "numpy._reconstruct",
+    "numpy._frombuffer",
 };
 
 // Objects of training programs, which stand beside the weights in some checkpoints (fairseq's HuBERT among them): made
@@ -78,7 +82,10 @@ constexpr std::array<std::string_view, 2> kDropped{"argparse.Namespace", "fairse
 // numpy moved its functions between versions; the pickles still name the old places.
 std::string plain_module(const std::string& module) {
   if (module == "__builtin__") return "builtins";
-  if (module == "numpy.core.multiarray" || module == "numpy._core.multiarray") return "numpy";
+  for (const auto* place :
+       {"numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric"}) {
+    if (module == place) return "numpy";
+  }
   return module;
 }
 
@@ -243,6 +250,16 @@ PickleValue call_global(const std::string& global, const std::vector<PickleValue
   if (global == "torch.Size" || global == "builtins.set") return argument(global, arguments, 0);
   if (global == "torch.device" || global == "numpy.dtype") return argument(global, arguments, 0);
   if (global == "numpy.scalar") return numpy_scalar(global, arguments);
+  if (global == "numpy._reconstruct") {
+    const auto* what = argument(global, arguments, 0).global();
+    if (what == nullptr || *what != "numpy.ndarray") refuse_arguments(global);
+    return empty_numpy_array();
+  }
+  if (global == "numpy._frombuffer") {
+    const auto* order = argument(global, arguments, 3).text();
+    if (order == nullptr || (*order != "C" && *order != "F")) refuse_arguments(global);
+    return numpy_array_of(arguments[0], arguments[1], arguments[2], *order == "F");
+  }
   if (global == "_codecs.encode") return encoded_bytes(global, arguments);
   fail(ErrorKind::checkpoint, "its pickle calls '{}', which is no function", global);
 }

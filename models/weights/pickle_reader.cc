@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "models/weights/pickle_arrays.h"
 #include "models/weights/pickle_globals.h"
 #include "tools/base/error.h"
 
@@ -76,9 +78,10 @@ class PickleMachine {
         const auto arguments = pop(), callee = pop();
         return push(made_by_call(callee, arguments));
       }
-      case 'b':  // BUILD: attributes, which plain data does not have
-        (void)pop();
-        return (void)top();
+      case 'b': {  // BUILD
+        const auto state = pop();
+        return build(top(), state);
+      }
       default:
         fail(ErrorKind::checkpoint, "its pickle has the unknown instruction 0x{:02x} at byte {}", opcode,
              position_ - 1);
@@ -127,6 +130,9 @@ class PickleMachine {
         return push(bytes_value(text_of(unsigned_of(4)))), true;
       case 'C':
         return push(bytes_value(text_of(unsigned_of(1)))), true;
+      case 0x8e:  // BINBYTES8
+      case 0x96:  // BYTEARRAY8
+        return push(bytes_value(text_of(unsigned_of(8)))), true;
       default:
         return false;
     }
@@ -316,6 +322,7 @@ class PickleMachine {
   PickleValue made_by_call(const PickleValue& callee, const PickleValue& arguments) {
     if (callee.global() == nullptr || arguments.sequence() == nullptr) malformed();
     const auto& items = arguments.sequence()->items;
+    if (*callee.global() == "numpy._reconstruct") return new_array(call_global(*callee.global(), items));
     if (*callee.global() != "collections.OrderedDict") return call_global(*callee.global(), items);
     auto made = dict();
     made.dict()->is_ordered = true;
@@ -326,6 +333,24 @@ class PickleMachine {
       made.dict()->items.emplace_back(pair.sequence()->items[0], pair.sequence()->items[1]);
     }
     return made;
+  }
+
+  // An array of numpy, whose elements come with BUILD: where it is remembered it is filled, too.
+  PickleValue new_array(PickleValue array) {
+    unfilled_arrays_.insert(array.tensor()->unsafeGetTensorImpl());
+    return array;
+  }
+
+  // Attributes, which plain data does not have, but for what arrays and their types are made of.
+  void build(const PickleValue& object, const PickleValue& state) {
+    if (object.tensor() != nullptr && unfilled_arrays_.erase(object.tensor()->unsafeGetTensorImpl()) > 0) {
+      auto array = *object.tensor();
+      fill_numpy_array(array, state);
+    }
+    const auto* parts = state.sequence();
+    const auto* order =
+        object.text() == nullptr || parts == nullptr || parts->items.size() < 2 ? nullptr : parts->items[1].text();
+    if (order != nullptr && *order == ">") fail(ErrorKind::checkpoint, "its numbers are big-endian, which is not read");
   }
 
   // Longest path below a value; a cycle or too long a path is refused. Shared contents are visited once.
@@ -367,6 +392,7 @@ class PickleMachine {
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint64_t, PickleValue> memo_;
   std::unordered_map<const void*, int> heights_;
+  std::unordered_set<const void*> unfilled_arrays_;
   std::vector<std::shared_ptr<PickleSequence>> sequences_;
   std::vector<std::shared_ptr<PickleDict>> dicts_;
 };

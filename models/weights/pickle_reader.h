@@ -1,4 +1,5 @@
-// The pickle language of PyTorch files, read as data: a fixed list of names is understood, every other is refused.
+// The pickle language of PyTorch files, and of numpy's arrays of numbers, read as data: a fixed list of names is
+// understood, every other is refused.
 #pragma once
 #include <ATen/core/Tensor.h>
 
