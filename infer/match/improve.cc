@@ -5,17 +5,11 @@
 
 #include "data/effects/decibels.h"
 #include "infer/match/fir.h"
-#include "infer/match/peak_limiter.h"
 #include "tools/base/error.h"
 
 namespace melisma {
 namespace match_improve_detail {
 namespace {
-
-constexpr std::int64_t kMostRounds = 16;
-// The true peak is aimed this far below the ceiling, and may end this far below it.
-constexpr double kPeakMarginDb = 0.03, kPeakSlackDb = 0.1;
-constexpr double kAudibleDb = 0.01;
 
 void require_usable(const StereoSignal& target, const MatchGoal& goal, const MatchConfig& config) {
   require_fitting(config);
@@ -34,9 +28,9 @@ void require_usable(const StereoSignal& target, const MatchGoal& goal, const Mat
 class Improver {
  public:
   Improver(StereoSignal target, const MatchGoal& goal, const MatchConfig& config, const ImprovedConfig& how)
-      : goal_(goal), config_(config), how_(how), ceiling_(factor_of_db(how.ceiling_dbtp)) {
+      : goal_(goal), config_(config), how_(how) {
     made_.song.filtered = std::move(target);
-    made_.song.threshold = ceiling_;
+    made_.song.threshold = factor_of_db(how.ceiling_dbtp);
     made_.song.min_value = config.min_value;
   }
 
@@ -114,69 +108,23 @@ class Improver {
   void find_level(bool is_limited) {
     auto& song = made_.song;
     auto& record = made_.record;
-    const auto envelope = peak_envelope(song.filtered);
     const double share = how_.loudness * how_.mix;
+    std::optional<double> wanted;
     if (record.has_loudness) {
-      record.wanted_lufs = std::lerp(record.before.integrated_lufs, goal_.loudness.integrated_lufs, share);
-      const double now = loudness_of(song.filtered, false).integrated_lufs;
-      song.level = factor_of_db(record.wanted_lufs - now);
+      wanted = std::lerp(record.before.integrated_lufs, goal_.loudness.integrated_lufs, share);
+      record.wanted_lufs = *wanted;
+      song.level = factor_of_db(*wanted - loudness_of(song.filtered, false).integrated_lufs);
     } else {
       const double now = PieceMeter(song.filtered, config_).levels(1, false).match_rms;
-      const double wanted = record_rms() * std::pow(goal_.match_rms / record_rms(), share);
-      song.level = wanted / std::max(config_.min_value, now);
+      const double before = std::max(config_.min_value, song.record.target.match_rms);
+      song.level = before * std::pow(goal_.match_rms / before, share) / std::max(config_.min_value, now);
     }
-    if (is_limited) limit(envelope);
-    song.record.peak = static_cast<double>(*std::ranges::max_element(envelope)) * song.level;
-  }
-
-  double record_rms() const { return std::max(config_.min_value, made_.song.record.target.match_rms); }
-
-  // Level and limiter in turn, until the result is as loud as wanted and its peak where it belongs.
-  void limit(const std::vector<float>& envelope) {
-    auto& song = made_.song;
-    auto& record = made_.record;
-    const double peak = static_cast<double>(*std::ranges::max_element(envelope));
-    const double most = ceiling_ / peak * factor_of_db(how_.max_limited_db);
-    song.level = std::min(song.level, most);
-    double aim_db = how_.ceiling_dbtp - kPeakMarginDb, slope = 1, last_level_db = 0, last_lufs = 0;
-    for (record.rounds = 1;; ++record.rounds) {
-      song.limiter = gain_below(envelope, song.level, factor_of_db(aim_db), config_.sample_rate_hz, how_);
-      record.after = loudness_of(
-          song.filtered.n_frames(), config_.sample_rate_hz,
-          [&](std::int64_t first, auto left, auto right) { song.render(MatchFinish::limited, first, left, right); });
-      const double over_db = record.after.true_peak_db - how_.ceiling_dbtp;
-      const bool is_peak_fine = over_db <= 0 && (song.limiter->gain.empty() || over_db >= -kPeakSlackDb);
-      const double missing = record.has_loudness ? record.wanted_lufs - record.after.integrated_lufs : 0;
-      record.is_loudness_met = record.has_loudness && std::abs(missing) <= how_.tolerance_lu;
-      const bool is_driven_to_the_end = missing > 0 && song.level >= most;
-      const bool is_loud_enough = record.is_loudness_met || !record.has_loudness || is_driven_to_the_end;
-      if ((is_peak_fine && is_loud_enough) || record.rounds == kMostRounds) break;
-      if (!is_peak_fine) aim_db -= over_db + kPeakMarginDb;
-      const double level_db = db_of_factor(song.level);
-      if (record.rounds > 1 && std::abs(level_db - last_level_db) > 0.02) {
-        slope = std::clamp((record.after.integrated_lufs - last_lufs) / (level_db - last_level_db), 0.1, 1.0);
-      }
-      last_level_db = level_db;
-      last_lufs = record.after.integrated_lufs;
-      if (!is_loud_enough)
-        song.level = std::min(song.level * factor_of_db(std::clamp(missing / slope, -12., 12.)), most);
-    }
-    sum_up_limiting();
-  }
-
-  void sum_up_limiting() {
-    const auto& gain = made_.song.limiter->gain;
-    if (gain.empty()) return;
-    const double audible = factor_of_db(-kAudibleDb);
-    const auto n_down = std::ranges::count_if(gain, [&](double factor) { return factor < audible; });
-    made_.record.limited_share = static_cast<double>(n_down) / static_cast<double>(gain.size());
-    made_.record.most_limited_db = -db_of_factor(*std::ranges::min_element(gain));
+    static_cast<FinishRecord&>(record) = finish_song(song, wanted, how_, is_limited);
   }
 
   const MatchGoal& goal_;
   const MatchConfig& config_;
   const ImprovedConfig& how_;
-  double ceiling_;
   ImprovedMatch made_;
 };
 

@@ -9,20 +9,17 @@
 #include <vector>
 
 #include "infer/match/correction.h"
+#include "infer/match/finish.h"
 #include "infer/match/goal.h"
 #include "infer/match/match.h"
 
 namespace melisma {
 
 // What was found and done beside MatchRecord, whose `smoothed` are here the gains of the filter, without level.
-struct ImprovedRecord {
-  SongLoudness before, after;    // of the target; of the limited result
-  bool is_loudness_met = false;  // within tolerance_lu; if not, no level within reach of the limiter is as loud
-  bool has_loudness = true;      // false: too short or too quiet, so that levels of loud pieces were matched instead
+struct ImprovedRecord : FinishRecord {
+  SongLoudness before;       // of the target
+  bool has_loudness = true;  // false: too short or too quiet, so that levels of loud pieces were matched instead
   double wanted_lufs = 0;
-  double limited_share = 0;                            // of the frames: turned down by more than a hundredth of a dB
-  double most_limited_db = 0;                          // 0 or above
-  std::int64_t rounds = 0;                             // of level and limiter
   double least_dynamics_db = 0, most_dynamics_db = 0;  // what dynamics did to the level
   std::int64_t n_side_held = 0, n_limited_bins = 0;    // as CorrectionGains
 };

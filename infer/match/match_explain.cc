@@ -16,14 +16,6 @@ using Rows = std::vector<std::vector<std::string>>;
 
 double db(double factor) { return factor > 0 ? 20 * std::log10(factor) : -INFINITY; }
 
-// A mark a decibel, right of the line for more and left of it for less; 12 at most each way.
-std::string bar(double gain_db) {
-  constexpr int kMost = 12;
-  const int marks = static_cast<int>(std::lround(std::clamp(gain_db, -1.0 * kMost, 1.0 * kMost)));
-  const auto run = [](int n, char mark) { return std::string(static_cast<std::size_t>(n), mark); };
-  return run(kMost - std::max(0, -marks), ' ') + run(std::max(0, -marks), '-') + '|' + run(std::max(0, marks), '+');
-}
-
 std::string level_table(const MatchedSong& song) {
   const auto& record = song.record;
   Rows rows{{"from", "level dB", "heard", "limiter dB"}};
@@ -51,23 +43,25 @@ std::string curve_table(const MatchedSong& song) {
   Rows rows{{"Hz", "mid dB", "side dB", "mid, a mark a decibel"}};
   for (std::size_t band = 0; band < mid.size(); ++band) {
     rows.push_back({fmt::format("{:.0f}", mid[band].centre_hz), fmt::format("{:.1f}", mid[band].gain_db),
-                    fmt::format("{:.1f}", side[band].gain_db), bar(mid[band].gain_db)});
+                    fmt::format("{:.1f}", side[band].gain_db), decibel_bar(mid[band].gain_db)});
   }
   return text_table(rows);
 }
 
-std::string loudness_table(const ImprovedRecord& record) {
+std::string loudness_table(const MatchedSong& song, const ImprovedRecord& record) {
   const auto row = [](const char* name, const SongLoudness& loudness) {
     return std::vector{std::string(name), fmt::format("{:.1f}", loudness.integrated_lufs),
                        fmt::format("{:.1f}", loudness.range_lu), fmt::format("{:+.1f}", loudness.true_peak_db)};
   };
-  return text_table(
-      {{"", "LUFS", "range LU", "true peak dB"}, row("before", record.before), row("after", record.after)});
+  Rows rows{{"", "LUFS", "range LU", "true peak dB"}, row("before", record.before)};
+  if (song.limiter.has_value()) rows.push_back(row("after", record.after));
+  return text_table(rows);
 }
 
 // How much of the time the limiter took how much away.
 std::string limiter_text(const MatchedSong& song, const ImprovedRecord& record) {
-  if (!song.limiter.has_value() || song.limiter->gain.empty()) return "The limiter had nothing to do\n";
+  if (!song.limiter.has_value()) return "No limiter was asked for\n";
+  if (song.limiter->gain.empty()) return "The limiter had nothing to do\n";
   constexpr std::array kSteps{0.01, 1.0, 3.0, 6.0};
   Rows rows{{"down by", "% of the time"}};
   for (const double step : kSteps) {
@@ -83,6 +77,13 @@ std::string limiter_text(const MatchedSong& song, const ImprovedRecord& record) 
 
 }  // namespace
 }  // namespace match_explain_detail
+
+std::string decibel_bar(double gain_db) {
+  constexpr int kMost = 12;
+  const int marks = static_cast<int>(std::lround(std::clamp(gain_db, -1.0 * kMost, 1.0 * kMost)));
+  const auto run = [](int n, char mark) { return std::string(static_cast<std::size_t>(n), mark); };
+  return run(kMost - std::max(0, -marks), ' ') + run(std::max(0, -marks), '-') + '|' + run(std::max(0, marks), '+');
+}
 
 std::vector<ThirdOctave> third_octaves(std::span<const double> gains, std::int64_t sample_rate_hz) {
   const double half = static_cast<double>(sample_rate_hz) / 2, bins = static_cast<double>(gains.size() - 1);
@@ -124,7 +125,8 @@ std::string explanation_of(const MatchedSong& song, const ImprovedRecord& record
   return fmt::format(
       "{}\n{}\nPieces of the target; the filter was made from those that are heard\n{}\n"
       "What the filter did, apart from {:+.2f} dB of level\n{}{}",
-      loudness_table(record), limiter_text(song, record), level_table(song), db(song.level), curve_table(song), notes);
+      loudness_table(song, record), limiter_text(song, record), level_table(song), db(song.level), curve_table(song),
+      notes);
 }
 
 }  // namespace melisma

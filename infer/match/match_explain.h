@@ -14,6 +14,9 @@ namespace melisma {
 // The same of the improved mode: loudness and true peak before and after, the pieces, the filter.
 [[nodiscard]] std::string explanation_of(const MatchedSong& song, const ImprovedRecord& record);
 
+// A mark a decibel, right of a line for more and left of it for less; 12 at most each way.
+[[nodiscard]] std::string decibel_bar(double gain_db);
+
 // The mean gain of a third octave in dB, by power; minus infinity where all of it is 0.
 struct ThirdOctave {
   double centre_hz = 0, gain_db = 0;

@@ -9,6 +9,7 @@
 #include "data/audio/audio_writer.h"
 #include "data/audio/loudness.h"
 #include "tests/cli/audio_command.h"
+#include "tests/cli/match_songs.h"
 #include "tools/base/atomic_file.h"
 
 namespace melisma {
@@ -18,23 +19,8 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using Words = std::vector<std::string>;
 
-constexpr std::int64_t kRate = 44100;
-
-// Noise through a low-pass of one pole; the channels share most of it.
-Waveform noise(double seconds, float amplitude, float pole, std::uint32_t seed, std::int64_t rate_hz = kRate,
-               std::int64_t n_channels = 2) {
-  const auto n = static_cast<std::size_t>(seconds * static_cast<double>(rate_hz));
-  Waveform wave{std::vector<float>(n * static_cast<std::size_t>(n_channels)), n_channels, rate_hz};
-  for (std::int64_t channel = 0; channel < n_channels; ++channel) {
-    testing::Lcg shared(seed), own(seed + 1 + static_cast<std::uint32_t>(channel));
-    float state = 0;
-    for (auto& sample : wave.channel(channel)) {
-      state = pole * state + (1 - pole) * static_cast<float>(shared.next() + 0.3 * own.next());
-      sample = amplitude * state;
-    }
-  }
-  return wave;
-}
+using testing::noise;
+constexpr auto kRate = testing::kSongRate;
 
 double rms_of(const Waveform& wave) {
   double sum = 0;
@@ -214,7 +200,8 @@ TEST_F(MatchCommand, RefusesCommandLinesThatCannotBeMeant) {
                  "usage: mode exact takes one reference, as Matchering does; several go together in mode improved");
   expect_refusal({"song.wav", "--reference", "reference.wav", "--set", "matching.fft_size=3000", "-o", "out.wav"}, 2,
                  "config: fft_size 3000 is no power of two; take 2048 or 4096");
-  expect_refusal({"song.wav", "-o", "out.wav"}, 2, "usage: --reference is required; see melisma match --help");
+  expect_refusal({"song.wav", "-o", "out.wav"}, 2,
+                 "usage: --reference or --preset is required; see melisma match --help");
   expect_refusal({"song.wav", "--reference", "reference.wav", "-o", "."}, 2,
                  "usage: cannot tell the audio format of '.' from its extension; known: .wav .flac .ogg");
   const auto missing = run({"none.wav", "--reference", "reference.wav", "-o", "out.wav"});

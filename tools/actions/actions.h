@@ -14,6 +14,8 @@
 #include "tools/actions/index_action.h"
 #include "tools/actions/inspect_action.h"
 #include "tools/actions/match_action.h"
+#include "tools/actions/match_batch_action.h"
+#include "tools/actions/match_preset_action.h"
 #include "tools/actions/pitch_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/preview_action.h"
@@ -41,6 +43,8 @@ struct EngineActions {
   int (*preview)(const PreviewOptions& options);
   int (*effects)(const EffectsOptions& options);
   int (*match)(const MatchOptions& options);
+  int (*match_preset)(const MatchPresetOptions& options);
+  int (*match_batch)(const MatchBatchOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

@@ -31,16 +31,6 @@ struct Output {
   const AudioFormat* format;
 };
 
-void require_clear(const MatchOptions& options) {
-  require_fitting(options.settings.matching);
-  if (options.references.empty()) {
-    fail(ErrorKind::usage, "--reference is required; see melisma match --help");
-  }
-  if (options.settings.is_exact() && options.references.size() > 1) {
-    fail(ErrorKind::usage, "mode exact takes one reference, as Matchering does; several go together in mode improved");
-  }
-}
-
 // Every file that is to be written, checked before anything is read.
 std::vector<Output> outputs_of(const MatchOptions& options) {
   std::vector<Output> outputs;
@@ -88,21 +78,10 @@ struct Made {
   std::optional<StereoSignal> before;  // kept for a preview
 };
 
-// The references first: once they are analysed nothing of their recordings is needed.
-MatchStep step_of_references(const MatchOptions& options, std::vector<const MatchRemark*>& remarks) {
-  MatchStep step;
-  for (const auto& text : options.references) {
-    auto reference = analysed(named_reference(text), options.settings);
-    remarks.insert(remarks.end(), reference.remarks.begin(), reference.remarks.end());
-    step.references.push_back({std::move(reference.profile), reference.named.weight});
-    stop_if_asked();
-  }
-  return step;
-}
-
-void require_another_recording(const StereoSignal& target, const MatchOptions& options, const MatchStep& step) {
+void require_another_recording(const StereoSignal& target, const MatchOptions& options,
+                               const std::vector<MatchStep>& steps) {
   for (std::size_t i = 0; i < options.references.size(); ++i) {
-    const auto& profile = step.references[i].profile;
+    const auto& profile = steps.front().references[i].profile;
     const auto file = named_reference(options.references[i]).file;
     if (profile.n_frames != target.n_frames() || profile.sample_rate_hz != target.sample_rate_hz) continue;
     if (holds_the_same(file, target)) {
@@ -115,12 +94,14 @@ void require_another_recording(const StereoSignal& target, const MatchOptions& o
 Made make(const MatchOptions& options, bool is_limited) {
   Made made;
   std::vector<const MatchRemark*> remarks;
-  made.steps.push_back(step_of_references(options, remarks));
+  // First what to match to: once it is analysed nothing of its recordings is needed.
+  made.steps = steps_of({options.references, options.presets, options.presets_as}, options.settings, remarks);
+  if (made.steps.empty()) fail(ErrorKind::usage, "--reference or --preset is required; see melisma match --help");
   auto target = read_for_matching(options.target, MatchRole::target, options.settings);
   stop_if_asked();
   made.remarks = target.remarks;
   made.remarks.insert(made.remarks.end(), remarks.begin(), remarks.end());
-  require_another_recording(target.signal, options, made.steps.front());
+  require_another_recording(target.signal, options, made.steps);
   if (!options.preview_target.empty()) made.before = target.signal;
   made.target = with_context("matching '" + options.target.string() + "'", [&] {
     return matched(std::move(target.signal), made.steps, options.settings, is_limited);
@@ -146,7 +127,7 @@ void write_previews(const MatchOptions& options, const Made& made, MatchFinish f
 int match(const MatchOptions& options) {
   using namespace match_action_detail;
   install_stop_handlers();
-  require_clear(options);
+  require_fitting(options.settings.matching);
   const auto outputs = outputs_of(options);
   for (const auto& output : outputs) require_free(output.path, options);
   for (const auto& preview : {options.preview_target, options.preview_result}) {

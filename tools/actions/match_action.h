@@ -12,6 +12,8 @@ namespace melisma {
 struct MatchOptions {
   std::filesystem::path target;
   std::vector<std::string> references;                   // recordings, "file" or "file=weight"
+  std::vector<std::filesystem::path> presets;            // instead of references
+  std::string presets_as = "parallel";                   // row of kPresetRules
   MatchSettings settings;                                // mode, analysis, what is matched and how far
   std::vector<std::filesystem::path> limited;            // results through the limiter
   std::vector<std::filesystem::path> unlimited;          // without it, peaks past full scale kept

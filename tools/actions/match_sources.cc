@@ -5,7 +5,10 @@
 #include <cmath>
 
 #include "data/audio/audio_file.h"
+#include "infer/match/preset.h"
 #include "tools/base/error.h"
+#include "tools/base/stop.h"
+#include "tools/base/table.h"
 
 namespace melisma {
 namespace match_sources_detail {
@@ -14,19 +17,6 @@ namespace fs = std::filesystem;
 
 MatchConfig config_for(const MatchSettings& settings, std::int64_t sample_rate_hz) {
   return settings.is_exact() ? settings.matching : at_rate(settings.matching, sample_rate_hz);
-}
-
-// What a step made becomes the next one's target.
-StereoSignal rendered(MatchedSong song, MatchFinish finish) {
-  const auto n_frames = song.filtered.n_frames();
-  std::vector<double> left(1 << 14), right(1 << 14);
-  for (std::int64_t first = 0; first < n_frames; first += std::ssize(left)) {
-    const auto count = static_cast<std::size_t>(std::min(std::ssize(left), n_frames - first));
-    song.render(finish, first, std::span(left).first(count), std::span(right).first(count));
-    std::copy_n(left.begin(), count, song.filtered.left.begin() + first);
-    std::copy_n(right.begin(), count, song.filtered.right.begin() + first);
-  }
-  return std::move(song.filtered);
 }
 
 MatchedTarget matched_exactly(StereoSignal target, const std::vector<MatchStep>& steps, const MatchSettings& settings,
@@ -78,13 +68,72 @@ MatchInput read_for_matching(const std::filesystem::path& path, MatchRole role, 
   return read_match_input(path, role, match_sources_detail::config_for(settings, rate));
 }
 
-AnalysedReference analysed(const NamedReference& reference, const MatchSettings& settings) {
+namespace match_sources_detail {
+namespace {
+
+AnalysedReference analysed(const NamedReference& reference, const MatchSettings& settings, bool with_loudness) {
   const auto input = read_for_matching(reference.file, MatchRole::reference, settings);
-  const auto config = match_sources_detail::config_for(settings, input.signal.sample_rate_hz);
+  const auto config = config_for(settings, input.signal.sample_rate_hz);
   auto profile = with_context("analysing '" + reference.file.string() + "'", [&] {
-    return settings.is_exact() ? reference_profile(input.signal, config) : profile_with_loudness(input.signal, config);
+    return with_loudness ? profile_with_loudness(input.signal, config) : reference_profile(input.signal, config);
   });
   return {reference, std::move(profile), input.remarks};
+}
+
+}  // namespace
+}  // namespace match_sources_detail
+
+AnalysedReference analysed(const NamedReference& reference, const MatchSettings& settings) {
+  return match_sources_detail::analysed(reference, settings, !settings.is_exact());
+}
+
+AnalysedReference analysed_with_loudness(const NamedReference& reference, const MatchSettings& settings) {
+  return match_sources_detail::analysed(reference, settings, true);
+}
+
+MatchProfile profile_of_file(const std::filesystem::path& path, const MatchSettings& settings) {
+  if (path.extension() != ".safetensors") return analysed({path, 1}, settings).profile;
+  auto preset = read_preset(path);
+  if (settings.is_exact()) require_same_analysis(preset, settings.matching);
+  return std::move(preset.profile);
+}
+
+std::vector<MatchStep> steps_of(const NamedSounds& sounds, const MatchSettings& settings,
+                                std::vector<const MatchRemark*>& remarks) {
+  const auto& [references, presets, presets_as] = sounds;
+  (void)find_row(kPresetRules, presets_as, "way to take presets together", ErrorKind::usage);
+  if (!references.empty() && !presets.empty()) {
+    fail(ErrorKind::usage, "--reference and --preset do not go together; make a preset of the reference first");
+  }
+  if (settings.is_exact() && (references.size() > 1 || (presets.size() > 1 && presets_as == "weighted"))) {
+    fail(ErrorKind::usage, "mode exact takes one reference, as Matchering does; several go together in mode improved");
+  }
+  if (references.empty() && presets.empty()) return {};
+  std::vector<MatchStep> steps{{.rule = presets_as == "weighted" || !references.empty() ? ReferenceRule::weighted
+                                                                                        : ReferenceRule::concatenated}};
+  for (const auto& text : references) {
+    if (const int stop = stop_requested()) throw Error::interrupted(stop, "matching stopped");
+    auto reference = analysed(named_reference(text), settings);
+    remarks.insert(remarks.end(), reference.remarks.begin(), reference.remarks.end());
+    steps.front().references.push_back({std::move(reference.profile), reference.named.weight});
+  }
+  for (const auto& preset : presets) {
+    if (presets_as == "sequence" && !steps.back().references.empty()) steps.push_back({.rule = steps.back().rule});
+    steps.back().references.push_back({profile_of_file(preset, settings), 1});
+  }
+  return steps;
+}
+
+StereoSignal rendered(MatchedSong song, MatchFinish finish) {
+  const auto n_frames = song.filtered.n_frames();
+  std::vector<double> left(1 << 14), right(1 << 14);
+  for (std::int64_t first = 0; first < n_frames; first += std::ssize(left)) {
+    const auto count = static_cast<std::size_t>(std::min(std::ssize(left), n_frames - first));
+    song.render(finish, first, std::span(left).first(count), std::span(right).first(count));
+    std::copy_n(left.begin(), count, song.filtered.left.begin() + first);
+    std::copy_n(right.begin(), count, song.filtered.right.begin() + first);
+  }
+  return std::move(song.filtered);
 }
 
 MatchedTarget matched(StereoSignal target, const std::vector<MatchStep>& steps, const MatchSettings& settings,

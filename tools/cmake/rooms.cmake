@@ -27,7 +27,7 @@ melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
   DEPS base config audio effects signal sets weights layers rvc retrieval features quantized)
 melisma_library(infer/mixdown TORCH DEPS base config audio effects signal weights layers mix)
-melisma_library(infer/match TORCH DEPS base config audio HEADERS_OF effects signal)
+melisma_library(infer/match TORCH DEPS base config audio effects weights HEADERS_OF signal LINK nlohmann_json::nlohmann_json)
 # What is measured, and how sure we are.
 melisma_library(eval/statistics DEPS base config LINK Eigen3::Eigen)
 melisma_library(eval/metrics TORCH DEPS base config audio signal sets features statistics LINK Eigen3::Eigen)

@@ -30,6 +30,8 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .preview = guarded<melisma::preview>,
       .effects = guarded<melisma::apply_effects>,
       .match = guarded<melisma::match>,
+      .match_preset = guarded<melisma::match_preset>,
+      .match_batch = guarded<melisma::match_batch>,
   };
 #ifndef __SANITIZE_ADDRESS__  // which watches the blocks it hands out itself
   melisma::reuse_tensor_memory(kTensorMemoryHeadroom);
