@@ -44,20 +44,24 @@ bool is_in_order(const StateDict& weights, const StateDict& order) { return name
 
 // In whose order G's moments are.
 RvcTool order_of(const TorchAdam& adam, const StateDict& weights, const RvcConfig& config) {
-  const auto applio = rvc_generator_parameters(config, RvcTool::applio);
-  const auto webui = rvc_generator_parameters(config, RvcTool::webui);
-  const auto against_applio = misfit(adam, applio), against_webui = misfit(adam, webui);
-  if (!against_applio.empty() && !against_webui.empty()) {
-    fail(ErrorKind::checkpoint,
-         "its optimizer's state is neither in Applio's order of parameters ({}) nor in RVC-WebUI's ({})",
-         against_applio, against_webui);
+  std::vector<std::string> misfits;
+  std::vector<RvcTool> fitting;
+  for (const auto tool : kRvcTools) {
+    const auto problem = misfit(adam, rvc_generator_parameters(config, tool));
+    if (problem.empty()) fitting.push_back(tool);
+    misfits.push_back(fmt::format("{}'s order of parameters ({})", name_of(tool), problem));
   }
-  if (against_applio.empty() != against_webui.empty()) return against_applio.empty() ? RvcTool::applio : RvcTool::webui;
-  if (is_in_order(weights, applio) || !adam.has_moments()) return RvcTool::applio;
-  if (is_in_order(weights, webui)) return RvcTool::webui;
+  if (fitting.empty()) {
+    fail(ErrorKind::checkpoint, "its optimizer's state is in nobody's order: neither in {}",
+         fmt::join(misfits, ", nor in "));
+  }
+  if (fitting.size() == 1 || !adam.has_moments()) return fitting.front();
+  for (const auto tool : fitting) {
+    if (is_in_order(weights, rvc_generator_parameters(config, tool))) return tool;
+  }
   fail(ErrorKind::checkpoint,
-       "its optimizer's state could be in Applio's or in RVC-WebUI's order of parameters, and its weights are in "
-       "neither; take the file as the tool wrote it");
+       "its optimizer's state could be in the order of several tools, and its weights are in none of these; take the "
+       "file as the tool wrote it");
 }
 
 void check_all_finite(const StateDict& tensors) {
@@ -94,22 +98,29 @@ PickleValue read_root(const std::filesystem::path& path) {
 }  // namespace
 }  // namespace training_file_detail
 
-std::string_view name_of(RvcTool tool) { return tool == RvcTool::applio ? "Applio" : "RVC-WebUI"; }
+std::string_view name_of(RvcTool tool) {
+  if (tool == RvcTool::applio) return "Applio";
+  return tool == RvcTool::webui ? "RVC-WebUI" : "older RVC-WebUI";
+}
 
 StateDict rvc_generator_parameters(const RvcConfig& config, RvcTool tool) {
   const auto applio = rvc_tensor_shapes(config, {});
   if (tool == RvcTool::applio || config.vocoder != "hifigan") return applio;  // RVC-WebUI has no other vocoder
+  const auto is_source = [](const std::string& name) { return name.starts_with("dec.noise_convs."); };
+  const auto is_text = [](const std::string& name) { return name.starts_with("enc_p."); };
+  const bool is_text_last = tool == RvcTool::webui && config.content_channels != 256;
   // RVC-WebUI registers the convolutions of the source before the rest of the decoder.
   StateDict webui;
-  const auto is_source = [](const std::string& name) { return name.starts_with("dec.noise_convs."); };
-  for (const auto& [name, tensor] : applio) {
-    if (name == "dec.conv_pre.weight") {
-      for (const auto& [other, shape] : applio) {
-        if (is_source(other)) webui.add(other, shape);
-      }
+  const auto add_all = [&](const auto& is_chosen) {
+    for (const auto& [name, shape] : applio) {
+      if (is_chosen(name)) webui.add(name, shape);
     }
-    if (!is_source(name)) webui.add(name, tensor);
+  };
+  for (const auto& [name, tensor] : applio) {
+    if (name == "dec.conv_pre.weight") add_all(is_source);
+    if (!is_source(name) && !(is_text_last && is_text(name))) webui.add(name, tensor);
   }
+  if (is_text_last) add_all(is_text);
   return webui;
 }
 

@@ -1,5 +1,6 @@
 // Training checkpoints of the RVC tools (G_*.pth, D_*.pth) with their optimizer state: read by name, written by number.
 #pragma once
+#include <array>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -12,16 +13,19 @@
 
 namespace melisma {
 
-// Who trains on from a checkpoint. The two register some parts of the decoder in another order, so that the same number
-// in an optimizer's state means another parameter.
-enum class RvcTool { applio, webui };
+// Who trains on from a checkpoint. Each registers the parts of G in another order, so that the same number in an
+// optimizer's state means another parameter. Older releases of RVC-WebUI make the text encoder of v2 first, as that of
+// v1; newer ones (seen in its commit 4338f12 of July 2026) make it last.
+enum class RvcTool { applio, webui, webui_old };
+inline constexpr std::array kRvcTools{RvcTool::applio, RvcTool::webui, RvcTool::webui_old};
 
-[[nodiscard]] std::string_view name_of(RvcTool tool);  // "Applio", "RVC-WebUI"
+// "Applio", "RVC-WebUI", "older RVC-WebUI"
+[[nodiscard]] std::string_view name_of(RvcTool tool);
 
 // The parameters of G in the order of a tool, names and shapes; the tensors need no memory.
 [[nodiscard]] StateDict rvc_generator_parameters(const RvcConfig& config, RvcTool tool);
 
-// `weights` of D in the order that both tools use. Throws Error(checkpoint) naming the first tensor that is none of
+// `weights` of D in the order that all tools use. Throws Error(checkpoint) naming the first tensor that is none of
 // D's.
 [[nodiscard]] StateDict in_discriminator_order(const StateDict& weights);
 
@@ -39,7 +43,7 @@ struct RvcTrainingFile {
 };
 
 // Read with weights checked to be finite. Whose order the moments of G are in is found by their shapes; where those fit
-// both tools, by the order of the weights beside them. Throws Error(checkpoint) if they fit neither, or if it cannot be
+// several tools, by the order of the weights beside them. Throws Error(checkpoint) if they fit none, or if it cannot be
 // told.
 // The sample rate of G is needed where neither its tensors nor a config.json beside it tell it; 0 = not known.
 [[nodiscard]] RvcTrainingFile read_rvc_generator(const std::filesystem::path& path, std::int64_t sample_rate_hz = 0);

@@ -32,7 +32,8 @@ class ExtractCheckpoint : public ::testing::Test {
 TEST_F(ExtractCheckpoint, FromOneToolToTheOtherAndBackLosesNothing) {
   for (const Words& words : {Words{"G_7.pth", "--format", "applio-checkpoint", "-o", "direct"},
                              Words{"G_7.pth", "--format", "webui-checkpoint", "-o", "webui"},
-                             Words{"webui/G_1.pth", "--format", "applio-checkpoint", "-o", "back"}}) {
+                             Words{"webui/G_1.pth", "--format", "webui-old-checkpoint", "-o", "old"},
+                             Words{"old/G_1.pth", "--format", "applio-checkpoint", "-o", "back"}}) {
     const auto result = extract(words);
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_THAT(result.err, HasSubstr("will not load D_1.pth: it makes discriminators of version v2 at full width"));
@@ -40,6 +41,7 @@ TEST_F(ExtractCheckpoint, FromOneToolToTheOtherAndBackLosesNothing) {
   EXPECT_EQ(bytes("back/G_1.pth"), bytes("direct/G_1.pth"));
   EXPECT_EQ(bytes("back/D_1.pth"), bytes("direct/D_1.pth"));
   EXPECT_NE(bytes("webui/G_1.pth"), bytes("direct/G_1.pth"));
+  EXPECT_NE(bytes("webui/G_1.pth"), bytes("old/G_1.pth"));
   const auto config = testing::load_json(folder_ / "webui/config.json");
   EXPECT_EQ(config["data"]["sampling_rate"], 40000);
   EXPECT_EQ(config["model"]["upsample_rates"], nlohmann::json({10, 10, 2, 2}));

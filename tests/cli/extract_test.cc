@@ -131,7 +131,7 @@ TEST(ExtractCommand, SaysExactlyWhatIsWrong) {
                  "usage: unknown dtype 'fp61'; did you mean 'fp16' or 'fp32'? known: fp32, fp16, bf16, int8");
   expect_refusal({"alice", "--format", "onnx"}, 2,
                  "usage: unknown format 'onnx'; known: safetensors, pth, applio-checkpoint, webui-checkpoint, "
-                 "applio-experiment, webui-experiment");
+                 "applio-experiment, webui-experiment, webui-old-checkpoint, webui-old-experiment");
   expect_refusal({"alcie"}, 2, "usage: unknown run 'alcie'; did you mean 'alice'? known: alice");
   expect_refusal({"alice", "--epoch", "2"}, 2,
                  "usage: there is no checkpoint of epoch 2; there are: epoch 1 (step 10), epoch 3 (step 10)");

@@ -35,13 +35,15 @@ inline constexpr std::array<ExtractType, 4> kExtractTypes{{
 struct ExtractFormat {
   std::string_view name, summary;
 };
-inline constexpr std::array<ExtractFormat, 6> kExtractFormats{{
+inline constexpr std::array<ExtractFormat, 8> kExtractFormats{{
     {"safetensors", "native: mapped, with configuration and provenance"},
     {"pth", "voice model for Applio and RVC-WebUI"},
     {"applio-checkpoint", "G and D with optimizer state, from which Applio trains on"},
     {"webui-checkpoint", "G and D with optimizer state, from which RVC-WebUI trains on"},
     {"applio-experiment", "the same with slices and features: a folder for Applio's logs/"},
     {"webui-experiment", "the same with slices and features: a folder for RVC-WebUI's logs/"},
+    {"webui-old-checkpoint", "for releases of RVC-WebUI that make the text encoder of v2 first"},
+    {"webui-old-experiment", "the same with slices and features, for these releases"},
 }};
 
 // Writes the model file and, for fp16, bf16 and int8, <output>.quality.json beside it; of a training checkpoint a

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "data/sets/dataset.h"
 #include "experiments/runs/held_out_caveat.h"
@@ -161,7 +163,7 @@ void warn_about_widths(const TrainingPair& pair, RvcTool tool, EventSink& events
     warn(events, fmt::format("{}: it will not load G_{}.pth", misfit, pair.step));
   }
   const auto judges = rvc_discriminator_of_shapes(pair.discriminator.model.weights);
-  const auto version = pair.config.network.content_channels == 256 && tool == RvcTool::webui ? "v1" : "v2";
+  const auto version = pair.config.network.content_channels == 256 && tool != RvcTool::applio ? "v1" : "v2";
   if (judges == RvcDiscriminatorConfig{.version = version}) return;
   warn(events,
        fmt::format("{} will not load D_{}.pth: it makes discriminators of version {} at full width, and these "
@@ -269,10 +271,12 @@ void print_checkpoint(const Json& result, const TrainingPair& pair, RvcTool tool
 }  // namespace extract_checkpoint_detail
 
 std::optional<CheckpointFormat> checkpoint_format_named(std::string_view format) {
-  if (format == "applio-checkpoint") return CheckpointFormat{RvcTool::applio};
-  if (format == "webui-checkpoint") return CheckpointFormat{RvcTool::webui};
-  if (format == "applio-experiment") return CheckpointFormat{RvcTool::applio, true};
-  if (format == "webui-experiment") return CheckpointFormat{RvcTool::webui, true};
+  constexpr std::array<std::pair<std::string_view, RvcTool>, 3> kTools{
+      {{"applio-", RvcTool::applio}, {"webui-old-", RvcTool::webui_old}, {"webui-", RvcTool::webui}}};
+  for (const auto& [prefix, tool] : kTools) {
+    if (!format.starts_with(prefix)) continue;
+    return CheckpointFormat{tool, format.substr(prefix.size()) == "experiment"};
+  }
   return std::nullopt;
 }
 

@@ -16,7 +16,8 @@ std::function<int()> define_extract(CLI::App& app, const GlobalOptions& global) 
   app.add_option(
          "--format", options->format,
          "safetensors; pth, a voice for Applio and RVC-WebUI; applio-checkpoint or webui-checkpoint, from which "
-         "these train on; applio-experiment or webui-experiment, a checkpoint with slices and features")
+         "these train on; applio-experiment or webui-experiment, a checkpoint with slices and features; webui-old-... "
+         "for RVC-WebUI before it was rewritten, which crashes on the newer order of v2's optimizer")
       ->capture_default_str();
   app.add_flag("--fold", options->fold, "fold weight norm into plain weights (int8 always does)");
   app.add_option("-o,--output", options->output,

@@ -44,7 +44,7 @@ TEST(SlowCheckpointExchange, TorchTakesTheSameNextStepFromWhatWeWrite) {
   file.optimizer.initial_lr = 2e-4;  // as where a schedule is used
   const double lr = 0.5 * file.optimizer.lr;
   write_file_atomically(folder / "step.py", kTorchStep);
-  for (const auto tool : {RvcTool::applio, RvcTool::webui}) {
+  for (const auto tool : kRvcTools) {
     SCOPED_TRACE(name_of(tool));
     const auto written = (folder / "G.pth").string(), stepped = (folder / "stepped.pth").string();
     write_rvc_generator(written, file, tool);
