@@ -122,6 +122,14 @@ void read_feature_sets(const Hdf5File& file, std::size_t n_items, std::vector<Fe
                file.path().string(), layout::kFramesARow, index.frames_a_row);
         }
       }
+      if (file.has_attribute(group, layout::kLargestError)) {
+        index.lowest = file.read<double>(group + "/" + layout::kLowest);
+        index.step = file.read<double>(group + "/" + layout::kStep);
+        if (index.lowest.size() != n_items || index.step.size() != n_items) {
+          fail(ErrorKind::data, "the features '{}' in '{}' have scales for {} of {} clips or tracks; prepare it again",
+               group, file.path().string(), std::min(index.lowest.size(), index.step.size()), n_items);
+        }
+      }
       keys.push_back({kind, file.attribute_text(group, "parameters")});
       features.emplace(group, std::move(index));
     }
@@ -237,6 +245,14 @@ FeatureMatrix Dataset::State::rows_of(const FeatureKey& key, std::int64_t item) 
   const auto& index = index_of(key);
   const auto i = static_cast<std::size_t>(item);
   const auto n_rows = index.rows.at(i);
+  if (!index.lowest.empty()) {
+    FeatureMatrix made{{}, n_rows, index.width};
+    for (const auto code :
+         file.read_rows<std::uint8_t>(layout::features_of(key) + "/values", index.offsets.at(i), n_rows)) {
+      made.values.push_back(static_cast<float>(index.lowest[i] + index.step[i] * code));
+    }
+    return made;
+  }
   return {file.read_rows<float>(layout::features_of(key) + "/values", index.offsets.at(i), n_rows), n_rows,
           index.width};
 }

@@ -43,7 +43,7 @@ struct Track {
   std::string recording = {};   // path of the source file relative to the folder given to prepare
   std::int64_t n_channels = 1;  // 1 or 2
   std::int64_t start = 0;       // frames after the beginning of the song
-  std::int64_t length = 0;      // frames of each channel
+  std::int64_t length = 0;      // frames of each channel; 0 = only features of it are kept
   std::int64_t offset = 0;      // first sample in /wave: all of the left channel, then all of the right one
   std::string hash = {};        // content hash of the samples
 };

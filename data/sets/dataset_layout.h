@@ -17,6 +17,13 @@ inline constexpr std::int64_t kLedgerRows = 256, kTimeWidth = 32, kCommandWidth 
 // Attribute of a feature set: how many frames a row of its values stands for; absent = 1.
 inline constexpr const char* kFramesARow = "frames_a_row";
 
+// A feature set in eight bits: its values are codes, value = lowest + step * code with a lowest and a step for each
+// clip or track, in columns of that name beside `offsets`. The attribute says how far a value is off at most, as
+// measured.
+inline constexpr const char* kLowest = "lowest";
+inline constexpr const char* kStep = "step";
+inline constexpr const char* kLargestError = "largest_error";
+
 [[nodiscard]] inline std::string features_of(const FeatureKey& key) {
   return "/features/" + key.kind + "/" + key.parameter_hash();
 }

@@ -37,7 +37,7 @@ std::vector<Track> read_tracks(const Hdf5File& file) {
 }
 
 void check_track(const Hdf5File& file, const Track& track, std::int64_t n_samples) {
-  const bool is_sound = (track.n_channels == 1 || track.n_channels == 2) && track.length > 0 && track.start >= 0;
+  const bool is_sound = (track.n_channels == 1 || track.n_channels == 2) && track.length >= 0 && track.start >= 0;
   if (is_sound && track.offset >= 0 && track.length <= n_samples / track.n_channels &&
       track.offset <= n_samples - track.length * track.n_channels) {
     return;
@@ -87,6 +87,10 @@ std::vector<Song> Dataset::songs_of(Split split) const {
 }
 
 Waveform Dataset::excerpt(const Track& track, std::int64_t first, std::int64_t count) const {
+  if (track.length == 0) {
+    fail(ErrorKind::data, "track '{}' of '{}' is a spectrogram only; this needs a dataset made from sound", track.name,
+         path().string());
+  }
   Waveform made{std::vector<float>(static_cast<std::size_t>(std::max<std::int64_t>(count, 0) * track.n_channels), 0.0F),
                 track.n_channels, sample_rate_hz()};
   const auto begin = std::max(first, track.start), end = std::min(first + count, track.start + track.length);

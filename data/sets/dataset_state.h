@@ -14,6 +14,7 @@ namespace melisma {
 struct FeatureIndex {
   std::vector<std::int64_t> offsets, rows;
   std::int64_t width = 0, frames_a_row = 1;
+  std::vector<double> lowest, step;  // of each, where they are kept in eight bits; empty otherwise
 };
 
 struct Dataset::State {

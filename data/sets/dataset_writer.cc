@@ -123,6 +123,35 @@ std::vector<std::byte> stored_bytes(std::span<const float> samples, WaveStorage 
   return bytes;
 }
 
+namespace {
+
+struct EightBits {
+  std::vector<std::uint8_t> codes;
+  double lowest = 0, step = 0;
+  double largest_error = 0;
+};
+
+// 256 even steps from the smallest value to the largest. A value that is not finite makes the step so.
+EightBits in_eight_bits(std::span<const float> values) {
+  EightBits made{.codes = std::vector<std::uint8_t>(values.size())};
+  if (values.empty()) return made;
+  double highest = made.lowest = values.front();
+  for (const double value : values) {
+    if (!std::isfinite(value)) return {.step = value};
+    made.lowest = std::min(made.lowest, value);
+    highest = std::max(highest, value);
+  }
+  made.step = (highest - made.lowest) / 255;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double code = made.step > 0 ? std::nearbyint((values[i] - made.lowest) / made.step) : 0;
+    made.codes[i] = static_cast<std::uint8_t>(std::clamp(code, 0.0, 255.0));
+    made.largest_error = std::max(made.largest_error, std::abs(made.lowest + made.step * made.codes[i] - values[i]));
+  }
+  return made;
+}
+
+}  // namespace
+
 struct DatasetWriter::State {
   Hdf5File& file;
   std::vector<Clip>& clips;
@@ -139,9 +168,23 @@ struct DatasetWriter::State {
   struct Features {
     std::int64_t width = 0;
     std::vector<std::int64_t> rows, offsets;
+    std::vector<double> lowest, step;  // of eight bits; empty otherwise
+    double largest_error = 0;
   };
   std::map<std::string, Features> features = {};  // by group
+
+  // What is only known once all features are written.
+  void finish_features() const;
 };
+
+void DatasetWriter::State::finish_features() const {
+  for (const auto& [group, set] : features) {
+    if (set.lowest.empty()) continue;
+    file.write<double>(group + "/" + layout::kLowest, set.lowest);
+    file.write<double>(group + "/" + layout::kStep, set.step);
+    file.set_real_attribute(group, layout::kLargestError, set.largest_error);
+  }
+}
 
 void DatasetWriter::State::store(std::int64_t first, std::span<const float> samples,
                                  const std::function<void(std::span<const std::byte>)>& hash) const {
@@ -195,7 +238,7 @@ void DatasetWriter::begin_features(const FeaturePlan& plan) {
     fail(ErrorKind::internal, "features for {} clips or tracks were planned, the dataset has {}", plan.frames.size(),
          state_->n_items());
   }
-  State::Features made{plan.width, {}, {}};
+  State::Features made{.width = plan.width};
   std::int64_t total = 0;
   for (const auto frames : plan.frames) {
     made.offsets.push_back(total);
@@ -203,7 +246,14 @@ void DatasetWriter::begin_features(const FeaturePlan& plan) {
     total += made.rows.back();
   }
   const auto group = layout::features_of(plan.key);
-  state_->file.reserve<float>(group + "/values", std::vector<std::int64_t>{total, plan.width});
+  const std::vector<std::int64_t> shape{total, plan.width};
+  if (plan.storage == FeatureStorage::eight_bit) {
+    made.lowest.resize(plan.frames.size());
+    made.step.resize(plan.frames.size());
+    state_->file.reserve<std::uint8_t>(group + "/values", shape);
+  } else {
+    state_->file.reserve<float>(group + "/values", shape);
+  }
   state_->file.write<std::int64_t>(group + "/offsets", made.offsets);
   state_->file.write<std::int64_t>(group + "/frames", made.rows);
   state_->file.set_attribute(group, "parameters", plan.key.parameters);
@@ -213,14 +263,23 @@ void DatasetWriter::begin_features(const FeaturePlan& plan) {
 
 void DatasetWriter::write_features(const FeatureKey& key, std::int64_t item, std::span<const float> values) {
   const auto group = layout::features_of(key);
-  const auto& plan = state_->features.at(group);
+  auto& plan = state_->features.at(group);
   const auto i = static_cast<std::size_t>(item);
   const auto wanted = plan.rows.at(i) * plan.width;
   if (static_cast<std::int64_t>(values.size()) != wanted) {
     fail(ErrorKind::internal, "{} features of row {} have {} values, expected {} rows x {}", key.kind, item,
          values.size(), plan.rows[i], plan.width);
   }
-  state_->file.write_rows<float>(group + "/values", plan.offsets[i], values);
+  if (plan.lowest.empty()) {
+    state_->file.write_rows<float>(group + "/values", plan.offsets[i], values);
+    return;
+  }
+  const auto coded = in_eight_bits(values);
+  if (!std::isfinite(coded.step)) fail(ErrorKind::internal, "{} features of row {} are not finite", key.kind, item);
+  plan.lowest[i] = coded.lowest;
+  plan.step[i] = coded.step;
+  plan.largest_error = std::max(plan.largest_error, coded.largest_error);
+  state_->file.write_rows<std::uint8_t>(group + "/values", plan.offsets[i], coded.codes);
 }
 
 std::string track_hash(std::span<const ContentHasher> channels) {
@@ -315,6 +374,7 @@ void write_dataset(const fs::path& path, DatasetPlan plan, const std::function<v
     state.n_written.assign(state.n_items(), 0);
     DatasetWriter writer(state);
     fill(writer);
+    state.finish_features();
     check_complete(plan, state.tracks, state.n_written);
     write_tables(file, plan);
     file.flush();
@@ -334,6 +394,7 @@ void add_features(const fs::path& path, std::int64_t width, const std::function<
     DatasetWriter writer(state);
     writer.begin_features(plan);
     for (const auto& clip : clips) writer.write_features(key, clip.index, compute(clip).values);
+    state.finish_features();
   });
 }
 

@@ -35,6 +35,11 @@ struct DatasetPlan {
   std::vector<Song> songs;
 };
 
+// How the values of a feature set are kept. In eight bits each clip or track has 256 even steps from its smallest value
+// to its largest: the error is half a step, for decibels over a range of 120 dB less than 0.24 dB, and the file records
+// the largest that there was.
+enum class FeatureStorage { float32, eight_bit };
+
 // A feature set of known size: frames[i] frames of `width` values for clip (or track) i, stored as one row for each
 // `frames_a_row` of them (the last one may stand for fewer).
 struct FeaturePlan {
@@ -42,6 +47,7 @@ struct FeaturePlan {
   std::int64_t width = 0;
   std::vector<std::int64_t> frames;
   std::int64_t frames_a_row = 1;
+  FeatureStorage storage = FeatureStorage::float32;
 };
 [[nodiscard]] constexpr std::int64_t n_feature_rows(std::int64_t n_frames, std::int64_t frames_a_row) {
   return (n_frames + frames_a_row - 1) / frames_a_row;
@@ -56,7 +62,8 @@ class DatasetWriter {
   // they are exactly its length. How they are cut does not matter.
   void write_track(const Track& track, const Waveform& block);
   void begin_features(const FeaturePlan& plan);
-  // values: [rows of the clip or track][width], row-major.
+  // values: [rows of the clip or track][width], row-major. Throws Error(internal) for values that are not finite where
+  // they are kept in eight bits.
   void write_features(const FeatureKey& key, std::int64_t item, std::span<const float> values);
 
  private:

@@ -89,6 +89,7 @@ class Hdf5File {
   void reserve_fixed_text(std::string_view item, std::int64_t rows, std::int64_t width);
   void set_attribute(std::string_view item, const std::string& name, std::int64_t value);
   void set_attribute(std::string_view item, const std::string& name, const std::string& value);
+  void set_real_attribute(std::string_view item, const std::string& name, double value);
   void flush();
 
   // Byte position in the file of a contiguous array; -1 if it is stored in chunks.

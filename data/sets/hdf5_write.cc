@@ -147,6 +147,10 @@ void Hdf5File::set_attribute(std::string_view item, const std::string& name, con
   set_attribute_value(*state_, item, name, type.get(), &text);
 }
 
+void Hdf5File::set_real_attribute(std::string_view item, const std::string& name, double value) {
+  set_attribute_value(*state_, item, name, H5T_NATIVE_DOUBLE, &value);
+}
+
 void Hdf5File::flush() {
   silence_hdf5();
   if (H5Fflush(state_->file.get(), H5F_SCOPE_GLOBAL) < 0) state_->fail_write("/");

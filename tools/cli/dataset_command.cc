@@ -10,6 +10,7 @@
 
 #include "data/sets/dataset.h"
 #include "data/sets/dataset_json.h"
+#include "data/sets/feature_facts.h"
 #include "data/sets/hdf5_file.h"
 #include "tools/base/error.h"
 #include "tools/base/format.h"
@@ -106,7 +107,15 @@ nlohmann::ordered_json json_of(const Dataset& dataset) {
   for (const auto split : kSplits) json["splits"][std::string(name_of(split))] = json_of(facts[split], dataset.kind());
   for (const auto& song : dataset.songs()) json["songs"].push_back(json_of(dataset, song));
   json["features"] = nlohmann::ordered_json::array();
-  for (const auto& key : dataset.feature_sets()) json["features"].push_back(json_of(key));
+  for (const auto& key : dataset.feature_sets()) {
+    const auto facts = feature_facts(dataset, key);
+    auto entry = melisma::json_of(key);
+    entry["width"] = facts.width;
+    entry["bytes"] = facts.bytes;
+    entry["storage"] = facts.storage;
+    entry["largest_error"] = facts.largest_error;
+    json["features"].push_back(std::move(entry));
+  }
   json["recordings"] = nlohmann::ordered_json::array();
   for (const auto& row : dataset.recordings()) json["recordings"].push_back(json_of(row));
   json["test_openings"] = nlohmann::ordered_json::array();
@@ -115,6 +124,19 @@ nlohmann::ordered_json json_of(const Dataset& dataset) {
         {{"time_utc", entry.time_utc}, {"command", entry.command}, {"model_hash", entry.model_hash}});
   }
   return json;
+}
+
+// "features    mel {...}: 128 wide, 1.2 MiB in eight bits, off by 0.16 at most, 93.7 % less than 16-bit sound"
+std::string features_text(const Dataset& dataset, const FeatureKey& key) {
+  const auto facts = feature_facts(dataset, key);
+  auto text = fmt::format("features    {} {}: {} wide, {} in {}", key.kind, key.parameters, facts.width,
+                          format_bytes(static_cast<std::uint64_t>(facts.bytes)), facts.storage);
+  if (facts.largest_error > 0) text += fmt::format(", off by {:.2g} at most", facts.largest_error);
+  if (facts.wave_bytes > facts.bytes) {
+    const double share = static_cast<double>(facts.bytes) / static_cast<double>(facts.wave_bytes);
+    text += fmt::format(", {:.1f} % less than the sound in 16 bits", 100 * (1 - share));
+  }
+  return text + "\n";
 }
 
 void print_text(const Dataset& dataset) {
@@ -135,7 +157,7 @@ void print_text(const Dataset& dataset) {
                has_songs ? "songs" : "recordings", has_songs ? of.n_tracks : of.n_clips, has_songs ? "tracks" : "clips",
                format_seconds(of.seconds));
   }
-  for (const auto& key : dataset.feature_sets()) fmt::print("features    {} {}\n", key.kind, key.parameters);
+  for (const auto& key : dataset.feature_sets()) fmt::print("{}", features_text(dataset, key));
   std::map<std::string, int> fates;
   for (const auto& row : dataset.recordings()) ++fates[row.fate];
   for (const auto& [fate, count] : fates) fmt::print("files       {} {}\n", count, fate);

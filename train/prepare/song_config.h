@@ -21,6 +21,7 @@ struct SongConfig {
   std::string tracks = "stems";
   FateConfig fate;
   std::string storage = "int16";
+  bool exact_spectrograms = false;
   std::string split_by = "artist";
   bool own_split = true;
   double validation_share = 0.1;
@@ -38,6 +39,8 @@ struct SongConfig {
             .choices(kTrackChoiceNames),
         field("fate", &C::fate, "which tracks are of use"),
         field("storage", &C::storage, "how samples are kept").choices(kWaveStorageNames),
+        field("exact_spectrograms", &C::exact_spectrograms,
+              "keep spectrograms of .npy files in 32 bits; otherwise in 8, each with a range of its own"),
         field("split_by", &C::split_by, "all songs of an artist on one side, or each song on its own")
             .choices(kSplitByNames),
         field("own_split", &C::own_split, "keep the sides that the corpus itself has (train and test folders)"),

@@ -183,6 +183,7 @@ constexpr std::array kLayouts{
     SongLayout{"medleydb", "Artist_Title/ with Artist_Title_MIX.wav, _STEMS/ and _RAW/", medleydb_places},
     SongLayout{"cambridge", "a folder a song, tracks numbered 01_Kick.wav, and perhaps a mix", cambridge_places},
     SongLayout{"stems", "a folder a song, a file a track; one called mix, mixture or master is the mix", stems_places},
+    SongLayout{kSpectrogramLayout, "a folder a song, a track a spectrogram [bands, frames] as .npy", stems_places},
 };
 
 struct FoundFile {
@@ -191,9 +192,23 @@ struct FoundFile {
   std::vector<std::string> names;  // on the way to it
 };
 
-std::vector<FoundFile> list_files(const fs::path& folder) {
+std::vector<fs::path> find_spectrograms(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && lower(entry.path().extension().string()) == ".npy") found.push_back(entry.path());
+  }
+  return found;
+}
+
+// Sound files, or spectrograms where they are asked for or there is nothing else.
+std::vector<FoundFile> list_files(const fs::path& folder, std::string_view& layout) {
+  auto paths = layout == kSpectrogramLayout ? find_spectrograms(folder) : find_audio_files(folder);
+  if (paths.empty() && layout == "auto") {
+    paths = find_spectrograms(folder);
+    if (!paths.empty()) layout = kSpectrogramLayout;
+  }
   std::vector<FoundFile> files;
-  for (const auto& path : find_audio_files(folder)) {
+  for (const auto& path : paths) {
     const auto relative = path.lexically_relative(folder);
     FoundFile file{path, relative.generic_string(), {}};
     for (const auto& part : relative) file.names.push_back(part.string());
@@ -210,7 +225,7 @@ const SongLayout& recognised(const std::vector<FoundFile>& files, std::string_vi
         files.begin(), files.end(), [&](const FoundFile& file) { return !layout.places(file.names, tracks).empty(); });
     if (2 * n_placed > std::ssize(files)) return layout;
   }
-  return kLayouts.back();
+  return find_row(kLayouts, "stems", "layout");
 }
 
 void add_place(const FoundFile& file, const TrackPlace& place, std::map<std::string, SongSource>& songs,
@@ -251,10 +266,10 @@ SongSources find_songs(const fs::path& folder, std::string_view layout, std::str
     fail(ErrorKind::data, "there is no folder '{}'; give the folder that holds the songs, one sub-folder a song",
          folder.string());
   }
-  const auto files = list_files(folder);
+  const auto files = list_files(folder, layout);
   if (files.empty()) {
-    fail(ErrorKind::data, "'{}' holds no tracks; files with these endings are read: {}", folder.string(),
-         known_audio_extensions());
+    fail(ErrorKind::data, "'{}' holds no tracks; files with these endings are read: {} (or .npy, spectrograms)",
+         folder.string(), known_audio_extensions());
   }
   const auto& row = layout == "auto" ? recognised(files, tracks) : find_row(kLayouts, layout, "layout");
   SongSources sources{row.name, {}, {}};

@@ -53,11 +53,17 @@ struct SongLayout {
   std::vector<TrackPlace> (*places)(std::span<const std::string> names, std::string_view tracks);
 };
 
-// Tried in this order; the last one takes any folder of sound files for a song.
+// Tried in this order; "stems" takes any folder of sound files for a song, kSpectrogramLayout is for folders without
+// sound, of .npy files.
 [[nodiscard]] std::span<const SongLayout> song_layouts();
-inline constexpr std::array kSongLayoutNames{std::string_view("auto"),      std::string_view("musdb18-hq"),
-                                             std::string_view("musdb18"),   std::string_view("medleydb"),
-                                             std::string_view("cambridge"), std::string_view("stems")};
+inline constexpr std::string_view kSpectrogramLayout = "npy";
+inline constexpr std::array kSongLayoutNames{std::string_view("auto"),
+                                             std::string_view("musdb18-hq"),
+                                             std::string_view("musdb18"),
+                                             std::string_view("medleydb"),
+                                             std::string_view("cambridge"),
+                                             std::string_view("stems"),
+                                             kSpectrogramLayout};
 inline constexpr std::array kTrackChoiceNames{std::string_view("stems"), std::string_view("raw")};
 
 // The songs below `folder`, laid out as the row `layout` says ("auto": the first row that most of the audio files fit).

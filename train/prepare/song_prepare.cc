@@ -16,11 +16,14 @@
 #include "train/prepare/convert_track.h"
 #include "train/prepare/parallel.h"
 #include "train/prepare/part_cache.h"
+#include "train/prepare/spectrogram_track.h"
 #include "train/prepare/target.h"
 
 namespace melisma {
 namespace fs = std::filesystem;
 namespace {
+
+constexpr std::string_view kSpectrogramKind = "spectrogram";  // of features
 
 // A track or mix, its part and its row in the report.
 struct Candidate {
@@ -33,7 +36,9 @@ struct Candidate {
 struct Collection {
   SongSources sources;
   std::vector<Candidate> candidates;
-  PartsMade made;  // one a candidate
+  PartsMade made;                              // one a candidate
+  std::vector<SpectrogramTrack> spectrograms;  // one a candidate where these are the tracks; otherwise none
+  std::int64_t n_bands = 0;
   std::vector<SongSummary> songs;
   std::vector<bool> is_kept;  // one a song
 
@@ -55,7 +60,7 @@ struct Collection {
 
 Collection collect(const SongRequest& request, int threads, EventSink& events) {
   const auto& config = request.config;
-  Collection all{find_songs(request.songs, config.layout, config.tracks), {}, {}, {}, {}};
+  Collection all{.sources = find_songs(request.songs, config.layout, config.tracks)};
   std::vector<PartSource> wanted;
   const auto want = [&](const TrackSource& track, std::size_t song, bool is_mix) {
     all.candidates.push_back({&track, song, is_mix});
@@ -67,10 +72,16 @@ Collection collect(const SongRequest& request, int threads, EventSink& events) {
     if (song.mix) want(*song.mix, s, true);
     all.songs.push_back({.folder = song.folder, .name = song.name, .artist = song.artist});
   }
+  const bool is_sound = all.sources.layout != kSpectrogramLayout;
+  if (!is_sound) all.spectrograms.resize(wanted.size());
   const auto convert = [&](std::size_t i, const fs::path& part_path) {
-    return convert_track(*all.candidates[i].source, config, part_path);
+    if (is_sound) return convert_track(*all.candidates[i].source, config, part_path);
+    all.spectrograms[i] = assess_spectrogram(all.candidates[i].source->path);
+    return all.spectrograms[i].part;
   };
   all.made = make_parts(wanted, request.cache, threads, "converting tracks", convert, events);
+  all.n_bands = agree_on_bands(all.spectrograms);
+  for (std::size_t i = 0; i < all.spectrograms.size(); ++i) all.made.parts[i] = all.spectrograms[i].part;
   return all;
 }
 
@@ -276,6 +287,23 @@ void write_track(DatasetWriter& writer, const Track& track, const Part& part, co
   }
 }
 
+// The spectrograms of all tracks, in their order.
+void write_spectrograms(DatasetWriter& writer, const Collection& all, const PlannedDataset& planned, bool is_exact) {
+  FeaturePlan plan{.key = {std::string(kSpectrogramKind), fmt::format(R"({{"source":"npy","bands":{}}})", all.n_bands)},
+                   .width = all.n_bands,
+                   .storage = is_exact ? FeatureStorage::float32 : FeatureStorage::eight_bit};
+  for (const auto i : planned.candidates) plan.frames.push_back(all.spectrograms[i].n_frames);
+  writer.begin_features(plan);
+  for (std::size_t t = 0; t < planned.candidates.size(); ++t) {
+    const auto& path = all.candidates[planned.candidates[t]].source->path;
+    const auto spectrogram = read_spectrogram(path);
+    if (std::ssize(spectrogram.values) != plan.frames[t] * plan.width) {
+      fail(ErrorKind::data, "'{}' changed while it was prepared; run the command again", path.string());
+    }
+    writer.write_features(plan.key, static_cast<std::int64_t>(t), spectrogram.values);
+  }
+}
+
 // Writes the dataset unless the same is there already; says which.
 std::string write(const Collection& all, PlannedDataset& planned, const SongRequest& request, EventSink& events) {
   auto& plan = planned.plan;
@@ -285,6 +313,7 @@ std::string write(const Collection& all, PlannedDataset& planned, const SongRequ
   auto songs = plan.songs;
   const auto tracks = tracks_of(songs);
   write_dataset(request.dataset, plan, [&](DatasetWriter& writer) {
+    if (all.n_bands > 0) return write_spectrograms(writer, all, planned, request.config.exact_spectrograms);
     for (std::size_t t = 0; t < tracks.size(); ++t) {
       const auto i = planned.candidates[t];
       write_track(writer, *tracks[t], all.made.parts[i], all.made.paths[i], plan.storage);

@@ -9,6 +9,7 @@
 
 #include "data/sets/dataset.h"
 #include "data/sets/dataset_writer.h"
+#include "data/sets/feature_facts.h"
 #include "data/sets/hdf5_file.h"
 #include "tests/support/golden.h"
 #include "tools/base/atomic_file.h"
@@ -168,6 +169,52 @@ TEST(SongDataset, EachKindIsRefusedWhereTheOtherIsNeeded) {
               AllOf(HasSubstr("is a voice dataset, but this needs a multitrack dataset"),
                     HasSubstr("melisma prepare FOLDER --kind multitrack")));
   EXPECT_EQ(Dataset::open_any(folder / "voices.h5").kind(), DatasetKind::voice);
+}
+
+// 20 s of a stereo song at 44.1 kHz: 128 bands every 512 samples, from the floor of -100 dB to full scale and beyond.
+TEST(SongDataset, MelSpectrogramsInEightBitsAreSmallAndNearTheTruth) {
+  const TemporaryFolder folder;
+  DatasetPlan plan;
+  plan.sample_rate_hz = 44100;
+  plan.parameters = "{}";
+  plan.songs = {
+      {.name = "a", .tracks = {{.name = "x", .n_channels = 2, .length = 20 * 44100}, {.name = "y", .length = 100}}}};
+  const FeatureKey key{"mel", R"({"hop":512})"};
+  RandomSource random(5);
+  std::vector<float> loud(1723 * 128), constant(2 * 128, -55.5F);
+  for (auto& value : loud) value = static_cast<float>(-100 + 120 * random.uniform());
+  write_dataset(folder / "a.h5", plan, [&](DatasetWriter& writer) {
+    auto songs = plan.songs;
+    number_songs(songs);
+    for (const auto* track : tracks_of(songs)) writer.write_track(*track, sound_of(*track));
+    writer.begin_features({.key = key, .width = 128, .frames = {1723, 2}, .storage = FeatureStorage::eight_bit});
+    writer.write_features(key, 0, loud);
+    writer.write_features(key, 1, constant);
+  });
+  const auto dataset = Dataset::open(folder / "a.h5", DatasetKind::multitrack);
+  const auto read = dataset.feature_rows(key, dataset.songs()[0].tracks[0]);
+  double worst = 0;
+  for (std::size_t i = 0; i < loud.size(); ++i) worst = std::max<double>(worst, std::abs(read.values[i] - loud[i]));
+  EXPECT_LT(worst, 0.25);
+  EXPECT_GT(worst, 0.2);
+  EXPECT_EQ(dataset.feature_rows(key, dataset.songs()[0].tracks[1]).values, constant);
+  const auto facts = feature_facts(dataset, key);
+  EXPECT_EQ(facts.storage, "eight bits");
+  EXPECT_NEAR(facts.largest_error, worst, 1e-5);
+  EXPECT_LT(static_cast<double>(facts.bytes), 0.2 * static_cast<double>(facts.wave_bytes));
+}
+
+TEST(SongDataset, FeaturesInEightBitsMustBeFinite) {
+  const TemporaryFolder folder;
+  const FeatureKey key{"mel", "{}"};
+  EXPECT_THAT(
+      message_of([&] {
+        write_dataset(folder / "a.h5", two_songs(WaveStorage::int16), [&](DatasetWriter& writer) {
+          writer.begin_features({.key = key, .width = 1, .frames = {2, 0, 0, 0}, .storage = FeatureStorage::eight_bit});
+          writer.write_features(key, 0, std::vector<float>{1, std::nanf("")});
+        });
+      }),
+      HasSubstr("are not finite"));
 }
 
 TEST(SongDataset, TheLedgerOfTestOpeningsIsKeptToo) {

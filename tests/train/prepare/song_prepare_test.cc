@@ -14,6 +14,7 @@
 
 #include "data/audio/audio_writer.h"
 #include "data/audio/resample.h"
+#include "data/sets/npy.h"
 #include "tests/support/golden.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
@@ -333,6 +334,64 @@ TEST(SongPrepare, AListNamesSongsByTheirFolders) {
   EXPECT_EQ(studio.dataset().songs_of(Split::test).front().name, "b");
   write_file_atomically(*studio.request.split_list, "train a\ntest bb\nvalidation c\n");
   EXPECT_THAT(message_of([&] { studio.run(); }), HasSubstr("no recording 'bb'; did you mean 'b'?"));
+}
+
+// Decibels of a spectrogram [bands, frames] that differ from band to band and frame to frame.
+std::vector<float> decibels(std::int64_t n_bands, std::int64_t n_frames, float highest) {
+  std::vector<float> values;
+  for (std::int64_t band = 0; band < n_bands; ++band) {
+    for (std::int64_t frame = 0; frame < n_frames; ++frame) {
+      values.push_back(highest - 80 * static_cast<float>((band * 37 + frame * 11) % 997) / 996);
+    }
+  }
+  return values;
+}
+
+TEST(SongPrepare, SpectrogramsOfLibrosaBecomeFeaturesInEightBits) {
+  Studio studio;
+  const auto save = [&]<class T>(const std::string& name, const std::vector<T>& values,
+                                 std::vector<std::int64_t> shape) {
+    fs::create_directories((studio.request.songs / name).parent_path());
+    write_npy<T>(studio.request.songs / name, values, shape);
+  };
+  const auto drums = decibels(128, 90, 0), keys = decibels(128, 40, -12), mix = decibels(128, 90, 3);
+  save("one/drums.npy", drums, {128, 90});
+  save("one/keys.npy", std::vector<double>(keys.begin(), keys.end()), {1, 128, 40});
+  save("one/mixture.npy", mix, {128, 90});
+  save("one/narrow.npy", decibels(64, 90, 0), {64, 90});
+  save("one/flat.npy", decibels(1, 90, 0), {90});
+  auto broken = decibels(128, 5, 0);
+  broken[3] = std::numeric_limits<float>::infinity();
+  save("one/broken.npy", broken, {128, 5});
+  touch(studio.request.songs, {"one/no.npy"});
+  for (const auto* name : {"two/bass.npy", "three/bass.npy"})
+    save(name, decibels(128, 33, name[1] == 'w' ? 1 : 2), {128, 33});
+  const auto report = studio.run();
+  EXPECT_EQ(report.layout, "npy");
+  EXPECT_EQ(report.exit_code(), 3);
+  auto fates = fates_of(report);
+  EXPECT_EQ(fates["one/narrow.npy"], "unreadable");
+  EXPECT_EQ(fates["one/flat.npy"], "unreadable");
+  EXPECT_EQ(fates["one/no.npy"], "unreadable");
+  EXPECT_EQ(fates["one/broken.npy"], "non_finite");
+  EXPECT_EQ(fates["one/keys.npy"], "kept");
+  const auto dataset = studio.dataset();
+  ASSERT_EQ(dataset.feature_sets().size(), 1U);
+  const auto key = dataset.feature_sets()[0];
+  EXPECT_EQ(key.parameters, R"({"source":"npy","bands":128})");
+  const auto& song = dataset.songs()[0];
+  ASSERT_EQ(song.tracks.size(), 2U);
+  const auto rows = dataset.feature_rows(key, song.tracks[0]);
+  EXPECT_EQ(rows.n_frames, 90);
+  for (std::int64_t frame = 0; frame < 90; ++frame) {
+    for (std::int64_t band = 0; band < 128; ++band) {
+      EXPECT_NEAR(rows.values[static_cast<std::size_t>(frame * 128 + band)],
+                  drums[static_cast<std::size_t>(band * 90 + frame)], 0.16);
+    }
+  }
+  EXPECT_EQ(dataset.feature_rows(key, song.tracks[1]).n_frames, 40);
+  EXPECT_EQ(dataset.feature_rows(key, *song.mix).n_frames, 90);
+  EXPECT_THAT(message_of([&] { (void)dataset.excerpt(song.tracks[0], 0, 10); }), HasSubstr("is a spectrogram only"));
 }
 
 TEST(SlowSongPrepare, FiveStreamsOfAStemFileAreFourTracksAndAMix) {
