@@ -6,9 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string_view>
+#include <thread>
 
 #include "tools/base/error.h"
 
@@ -19,6 +24,29 @@ namespace {
 
 double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+}
+
+// What a program has had resident at most, in MB, or 0 where that cannot be told any more. Its rusage would also count
+// what this process, in whose memory it is started, ever had.
+double resident_megabytes(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  constexpr std::string_view kPeak = "VmHWM:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(kPeak)) return std::strtod(line.c_str() + kPeak.size(), nullptr) / 1024;
+  }
+  return 0;
+}
+
+// Until the program has ended; the most it has had resident.
+double watch(pid_t process) {
+  double most = 0;
+  while (true) {
+    siginfo_t info{};
+    const int code = ::waitid(P_PID, static_cast<id_t>(process), &info, WEXITED | WNOHANG | WNOWAIT);
+    if ((code != 0 && errno != EINTR) || info.si_pid != 0) return most;
+    most = std::max(most, resident_megabytes(process));
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
 }
 
 }  // namespace
@@ -45,13 +73,13 @@ ProgramCost run_to_end(const std::vector<std::string>& words, const std::filesys
   if (code != 0) fail(ErrorKind::device, "cannot run '{}': {}", words.at(0), std::strerror(code));
 
   ProgramCost cost;
+  cost.peak_megabytes = watch(process);
   int status = 0;
   rusage usage{};
   while (::wait4(process, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   cost.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   cost.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
-  cost.peak_megabytes = static_cast<double>(usage.ru_maxrss) / 1024;
   cost.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return cost;
 }

@@ -10,7 +10,7 @@ struct ProgramCost {
   int exit_code = 0;       // 128 + signal if a signal ended it
   double cpu_seconds = 0;  // user and system, its own children included
   double wall_seconds = 0;
-  double peak_megabytes = 0;  // of the largest process
+  double peak_megabytes = 0;  // that it had resident itself, looked at every few milliseconds
 };
 
 // Runs `words` (the first one looked up in PATH), with nothing to read, standard output going to the file `out` and
