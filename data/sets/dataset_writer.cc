@@ -381,6 +381,19 @@ void write_dataset(const fs::path& path, DatasetPlan plan, const std::function<v
   });
 }
 
+void extend_dataset(const fs::path& path, const std::function<void(DatasetWriter&)>& fill) {
+  const layout::WriterLock lock(path);
+  const auto dataset = Dataset::open_any(path);
+  auto clips = dataset.clips();
+  auto songs = dataset.songs();
+  layout::replace_with_changes(path, [&](Hdf5File& file) {
+    DatasetWriter::State state{.file = file, .clips = clips, .tracks = tracks_of(songs)};
+    DatasetWriter writer(state);
+    fill(writer);
+    state.finish_features();
+  });
+}
+
 void add_features(const fs::path& path, std::int64_t width, const std::function<FeatureMatrix(const Clip&)>& compute,
                   const FeatureKey& key, std::int64_t frames_a_row) {
   const layout::WriterLock lock(path);

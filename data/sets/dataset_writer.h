@@ -70,6 +70,7 @@ class DatasetWriter {
   friend void write_dataset(const std::filesystem::path&, DatasetPlan, const std::function<void(DatasetWriter&)>&);
   friend void add_features(const std::filesystem::path&, std::int64_t, const std::function<FeatureMatrix(const Clip&)>&,
                            const FeatureKey&, std::int64_t);
+  friend void extend_dataset(const std::filesystem::path&, const std::function<void(DatasetWriter&)>&);
   struct State;
   explicit DatasetWriter(State& state) : state_(&state) {}
   State* state_;
@@ -89,6 +90,10 @@ std::int64_t number_songs(std::vector<Song>& songs);
 // old file or the whole new one. Equal content gives equal bytes. Throws Error(device) if the disk refuses.
 void write_dataset(const std::filesystem::path& path, DatasetPlan plan,
                    const std::function<void(DatasetWriter&)>& fill);
+
+// Adds feature sets to an existing dataset of either kind: fill(writer) begins and writes them on a copy that then
+// replaces the file; the ledger stays, nothing is lost by a kill, readers keep the file they opened.
+void extend_dataset(const std::filesystem::path& path, const std::function<void(DatasetWriter&)>& fill);
 
 // Adds the feature set `key` ([rows][width], one row for `frames_a_row` frames) to an existing dataset: compute(clip)
 // is called for each clip in order on a copy that then replaces the file; nothing is lost by a kill, readers keep the

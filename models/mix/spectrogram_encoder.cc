@@ -28,12 +28,15 @@ Conv2dOptions three_by_three(std::int64_t stride) {
 }  // namespace
 }  // namespace spectrogram_encoder
 
-at::Tensor mix_mel(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz) {
-  const auto spectrum = stft(wave, {.n_fft = mel.n_fft, .hop = mel.hop, .window = mel.n_fft});
+at::Tensor mix_mel_db(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz, Padding padding) {
+  const auto spectrum = stft(wave, {.n_fft = mel.n_fft, .hop = mel.hop, .window = mel.n_fft, .padding = padding});
   const MelConfig bank{.sample_rate_hz = sample_rate_hz, .n_fft = mel.n_fft, .n_mels = mel.n_mels};
   const double full_scale = static_cast<double>(mel.n_fft) / 4;  // magnitude of a sine of amplitude 1
-  const auto db = power_to_db(to_mel(power(spectrum), bank), full_scale * full_scale, 1e-10, std::nullopt);
-  return (db.clamp_min(-100) / 50 + 1).unsqueeze(1);
+  return power_to_db(to_mel(power(spectrum), bank), full_scale * full_scale, 1e-10, std::nullopt).clamp_min(-100);
+}
+
+at::Tensor mix_mel(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz) {
+  return (mix_mel_db(wave, mel, sample_rate_hz) / 50 + 1).unsqueeze(1);
 }
 
 SqueezeExcitation::SqueezeExcitation(std::int64_t channels)

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "data/signal/stft.h"
 #include "models/layers/layers.h"
 #include "models/layers/norms.h"
 #include "models/mix/console_parameters.h"
@@ -15,6 +16,10 @@
 
 namespace melisma {
 
+// wave [R, N] -> mel power in dB against a sine of full scale, not below -100: [R, n_mels, frames]. Error(data) if N is
+// too short for the padding.
+[[nodiscard]] at::Tensor mix_mel_db(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz,
+                                    Padding padding = Padding::centre_reflect);
 // wave [R, N] -> mel power in dB at full scale, from -80 to 0 and beyond, brought to about -1 ... 1: [R, 1, n_mels,
 // frames]. Error(data) if N is not more than half a frame.
 [[nodiscard]] at::Tensor mix_mel(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz);

@@ -27,6 +27,7 @@ namespace melisma {
 // table's functions are wrapped by guarded_action).
 struct EngineActions {
   int (*prepare)(const PrepareOptions& options);
+  int (*prepare_songs)(const SongOptions& options);
   int (*engine_info)(const EngineInfoOptions& options);
   int (*extract)(const ExtractOptions& options);
   int (*bench)(const BenchOptions& options);

@@ -2,10 +2,14 @@
 
 #include <ATen/Parallel.h>
 
+#include <array>
+
 #include "infer/features/content.h"
+#include "infer/features/mel_key.h"
 #include "infer/features/pitch.h"
 #include "models/layers/device.h"
 #include "models/layers/device_pool.h"
+#include "models/mix/mel_stream.h"
 
 namespace melisma {
 namespace {
@@ -52,7 +56,31 @@ FeatureMaker content_maker(const ContentConfig& config, const std::shared_ptr<De
   return maker;
 }
 
+class MelOfTrack final : public TrackFeatures {
+ public:
+  explicit MelOfTrack(const SongConfig& config) : stream_(config.mel, config.sample_rate_hz) {}
+  void push(std::span<const float> mono) override { stream_.push(mono); }
+  [[nodiscard]] std::vector<float> finish() override { return stream_.finish(); }
+
+ private:
+  MixMelStream stream_;
+};
+
+SongFeatureMaker mel_maker(const SongConfig& config) {
+  return {.key = mel_key(config.mel, config.sample_rate_hz),
+          .width = config.mel.n_mels,
+          .storage = FeatureStorage::eight_bit,
+          .n_rows = [mel = config.mel](std::int64_t length) { return mix_mel_frames(length, mel); },
+          .start = [config] { return std::make_unique<MelOfTrack>(config); }};
+}
+
 }  // namespace
+
+int prepare_songs_with_features(const SongOptions& options) {
+  at::set_num_threads(1);  // tracks are shared out among the threads
+  const std::array makers{mel_maker(options.request.config)};
+  return prepare_songs_and_report(options, makers);
+}
 
 int prepare_with_features(const PrepareOptions& options) {
   // prepare() keeps every core busy with clips of its own; one thread within each also makes the sums, and so the

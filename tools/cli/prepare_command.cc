@@ -42,7 +42,7 @@ void add_feature_setting(const std::string& kind, const std::string& method, std
   if (method != "none") settings.push_back(fmt::format("{}.method={}", kind, method));
 }
 
-// Songs in tracks need no Torch.
+// Songs in tracks need Torch for mel spectrograms alone.
 int run_songs(const PrepareArguments& arguments, const GlobalOptions& global) {
   for (const auto& [option, value] : {std::pair{"--pitch", arguments.pitch}, {"--content", arguments.content}}) {
     if (!value.empty()) fail(ErrorKind::usage, "{} is for voices; songs have no such features", option);
@@ -59,7 +59,8 @@ int run_songs(const PrepareArguments& arguments, const GlobalOptions& global) {
   options.request.tool_version = MELISMA_VERSION;
   options.request.threads = global.threads;
   options.request.force = common.force;
-  return prepare_songs_and_report(options);
+  if (options.request.config.with_mel) return engine(global).prepare_songs(options);
+  return prepare_songs_and_report(options, {});
 }
 
 int run_prepare(PrepareArguments& arguments, const GlobalOptions& global) {
@@ -105,6 +106,9 @@ std::function<int()> define_prepare(CLI::App& app, const GlobalOptions& global) 
   add_setting(app, "--layout", "layout", fmt::format("of songs: {} (default auto)", fmt::join(kSongLayoutNames, ", ")),
               *arguments);
   add_setting(app, "--tracks", "tracks", "of songs: stems or raw, where a corpus has both (default stems)", *arguments);
+  app.add_flag_callback(
+      "--mel", [held = arguments.get()] { held->set.emplace_back("with_mel=true"); },
+      "of songs: keep mel spectrograms of all tracks too, in 8 bits");
   add_setting(app, "--split-by", "split_by", "of songs: artist or song (default artist)", *arguments);
   add_setting(app, "--sample-rate", "sample_rate_hz",
               "32000, 40000 or 48000 Hz for voices (default 40000), any for songs (default 44100)", *arguments);

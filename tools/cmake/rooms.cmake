@@ -22,7 +22,8 @@ melisma_library(models/content TORCH DEPS base config signal catalogue weights l
 melisma_library(models/retrieval TORCH DEPS base config weights)
 melisma_library(models/mix TORCH DEPS base config audio weights layers signal)
 # Running models over audio.
-melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content)
+melisma_library(infer/features TORCH DEPS base config audio signal sets catalogue weights layers pitch content
+  HEADERS_OF mix)
 melisma_library(infer/quantized TORCH DEPS base config weights layers rvc)
 melisma_library(infer/convert TORCH
   DEPS base config audio effects signal sets weights layers rvc retrieval features quantized)
@@ -34,7 +35,7 @@ melisma_library(eval/metrics TORCH DEPS base config audio signal sets features s
 melisma_library(eval/suites TORCH
   DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics)
 # Training.
-melisma_library(train/prepare DEPS base config audio sets HEADERS_OF features)
+melisma_library(train/prepare DEPS base config audio sets HEADERS_OF features mix)
 melisma_library(train/import DEPS base config audio sets prepare HEADERS_OF features)
 melisma_library(train/engine TORCH DEPS base config weights layers statistics)
 melisma_library(train/parallel TORCH DEPS base config weights layers engine)
@@ -54,7 +55,8 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio effects signal sets catalogue weights merging layers rvc features quantized convert match statistics metrics suites
+  DEPS base config audio effects signal sets catalogue weights merging layers rvc mix features quantized
+       convert match statistics metrics suites
        prepare import engine parallel tasks runs jobs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config database audio effects sets catalogue prepare runs jobs report sweeps LINK CLI11::CLI11 ${CMAKE_DL_LIBS}

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "data/audio/fate.h"
+#include "models/mix/mix_config.h"
 #include "tools/config/fields.h"
 #include "train/prepare/prepare_config.h"
 #include "train/prepare/song_layouts.h"
@@ -22,6 +23,8 @@ struct SongConfig {
   FateConfig fate;
   std::string storage = "int16";
   bool exact_spectrograms = false;
+  bool with_mel = false;
+  MixMelConfig mel;
   std::string split_by = "artist";
   bool own_split = true;
   double validation_share = 0.1;
@@ -41,6 +44,8 @@ struct SongConfig {
         field("storage", &C::storage, "how samples are kept").choices(kWaveStorageNames),
         field("exact_spectrograms", &C::exact_spectrograms,
               "keep spectrograms of .npy files in 32 bits; otherwise in 8, each with a range of its own"),
+        field("with_mel", &C::with_mel, "keep the mel spectrograms that mixing models hear, in 8 bits"),
+        field("mel", &C::mel, "how these are made"),
         field("split_by", &C::split_by, "all songs of an artist on one side, or each song on its own")
             .choices(kSplitByNames),
         field("own_split", &C::own_split, "keep the sides that the corpus itself has (train and test folders)"),

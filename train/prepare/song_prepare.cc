@@ -231,6 +231,7 @@ std::vector<RecordingRow> rows_of(const Collection& all) {
 std::string dataset_parameters(const SongRequest& request, std::string_view layout) {
   SongConfig copy = request.config;
   auto parameters = to_json(schema_of(copy));
+  for (const auto* name : {"with_mel", "mel"}) parameters.erase(name);  // features are keyed on their own
   parameters["kind"] = name_of(DatasetKind::multitrack);
   parameters["layout"] = layout;
   if (request.split_list) {
@@ -304,11 +305,35 @@ void write_spectrograms(DatasetWriter& writer, const Collection& all, const Plan
   }
 }
 
-// Writes the dataset unless the same is there already; says which.
-std::string write(const Collection& all, PlannedDataset& planned, const SongRequest& request, EventSink& events) {
+void write_features(DatasetWriter& writer, const Collection& all, const PlannedDataset& planned,
+                    const SongRequest& request, std::span<const SongFeatureMaker> makers) {
+  std::vector<PreparedTrack> tracks;
+  for (const auto i : planned.candidates) tracks.push_back({&all.made.parts[i], all.made.paths[i]});
+  const int threads = request.threads > 0 ? request.threads : n_usable_processors();
+  for (const auto& maker : makers) write_song_features(writer, tracks, maker, planned.plan.storage, threads);
+}
+
+// The feature sets that the same dataset lacks; says what was done.
+std::string add_missing_features(const Collection& all, const PlannedDataset& planned, const SongRequest& request,
+                                 std::span<const SongFeatureMaker> makers) {
+  const auto made = Dataset::open(request.dataset, DatasetKind::multitrack);
+  std::vector<SongFeatureMaker> missing;
+  std::copy_if(makers.begin(), makers.end(), std::back_inserter(missing),
+               [&](const SongFeatureMaker& maker) { return !made.has_features(maker.key); });
+  if (missing.empty()) return "already complete";
+  extend_dataset(request.dataset,
+                 [&](DatasetWriter& writer) { write_features(writer, all, planned, request, missing); });
+  return "features added";
+}
+
+// Writes the dataset, or adds the features that the same dataset lacks; says which.
+std::string write(const Collection& all, PlannedDataset& planned, const SongRequest& request,
+                  std::span<const SongFeatureMaker> makers, EventSink& events) {
   auto& plan = planned.plan;
   const auto content = layout::hashes_of(plan.parameters, plan.songs).content;
-  if (holds_content(request.dataset, content).value_or(false)) return "already complete";
+  if (holds_content(request.dataset, content).value_or(false)) {
+    return add_missing_features(all, planned, request, makers);
+  }
   check_target(request.dataset, content, request.force);
   auto songs = plan.songs;
   const auto tracks = tracks_of(songs);
@@ -320,6 +345,7 @@ std::string write(const Collection& all, PlannedDataset& planned, const SongRequ
       events.receive(ProgressEvent{
           "writing the dataset", static_cast<double>(t + 1), static_cast<double>(tracks.size()), "tracks", {}});
     }
+    write_features(writer, all, planned, request, makers);
   });
   return "written";
 }
@@ -333,7 +359,7 @@ int SongReport::exit_code() const {
   return any_failed || outcome == "nothing usable" ? 3 : 0;
 }
 
-SongReport prepare_songs(const SongRequest& request, EventSink& events) {
+SongReport prepare_songs(const SongRequest& request, std::span<const SongFeatureMaker> makers, EventSink& events) {
   install_stop_handlers();
   const int threads = request.threads > 0 ? request.threads : n_usable_processors();
   make_folders(request.cache, "name another --workspace");
@@ -353,7 +379,7 @@ SongReport prepare_songs(const SongRequest& request, EventSink& events) {
     }
     warn_about_splits(all, request, events);
     auto planned = plan_of(all, request);
-    report.outcome = write(all, planned, request, events);
+    report.outcome = write(all, planned, request, makers, events);
     const auto made = Dataset::open(request.dataset, DatasetKind::multitrack);
     report.content_hash = made.content_hash();
     report.split_hash = made.split_hash();

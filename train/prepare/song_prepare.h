@@ -8,6 +8,7 @@
 #include "data/sets/dataset.h"
 #include "tools/base/event.h"
 #include "train/prepare/song_config.h"
+#include "train/prepare/song_features.h"
 
 namespace melisma {
 
@@ -38,17 +39,18 @@ struct SongReport {
   std::vector<RecordingRow> files;  // every audio file and its fate, by name; `speaker` is the song's folder
   std::vector<SongSummary> songs;
   std::int64_t n_parts_reused = 0;
-  std::string outcome;  // "written", "already complete", "nothing usable"
+  std::string outcome;  // "written", "features added", "already complete", "nothing usable"
 
   // 0, or 3 if a file could not be read or no song is left.
   [[nodiscard]] int exit_code() const;
 };
 
-// Makes `request.dataset`. Of a song every track that is of use is kept; a song without one is left out, and one whose
-// kept tracks are those of an earlier song as well. Results do not depend on the number of threads. Throws Error: data
-// (missing folder, no songs), usage (another dataset of that name and no force), config (settings, split list), device
-// (disk), interrupted (after a signal; the same command continues).
-SongReport prepare_songs(const SongRequest& request, EventSink& events);
+// Makes `request.dataset`, with the features that `makers` make of its tracks. Of a song every track that is of use is
+// kept; a song without one is left out, and one whose kept tracks are those of an earlier song as well. Results do not
+// depend on the number of threads. Throws Error: data (missing folder, no songs), usage (another dataset of that name
+// and no force), config (settings, split list), device (disk), interrupted (after a signal; the same command
+// continues).
+SongReport prepare_songs(const SongRequest& request, std::span<const SongFeatureMaker> makers, EventSink& events);
 
 struct SongOptions {
   SongRequest request;
@@ -56,6 +58,6 @@ struct SongOptions {
 };
 
 // The same with the progress on stderr and the outcome on stdout (JSON if asked); returns the exit code.
-int prepare_songs_and_report(const SongOptions& options);
+int prepare_songs_and_report(const SongOptions& options, std::span<const SongFeatureMaker> makers);
 
 }  // namespace melisma

@@ -97,9 +97,9 @@ nlohmann::ordered_json json_of(const SongReport& report) {
 
 }  // namespace
 
-int prepare_songs_and_report(const SongOptions& options) {
+int prepare_songs_and_report(const SongOptions& options, std::span<const SongFeatureMaker> makers) {
   ConsoleSink console;
-  const auto report = prepare_songs(options.request, console);
+  const auto report = prepare_songs(options.request, makers, console);
   console.flush();
   if (options.json) {
     fmt::print("{}\n", json_text(json_of(report)));

@@ -14,6 +14,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
   using melisma::guarded;
   static constexpr melisma::EngineActions actions{
       .prepare = guarded<melisma::prepare_with_features>,
+      .prepare_songs = guarded<melisma::prepare_songs_with_features>,
       .engine_info = guarded<melisma::engine_info>,
       .extract = guarded<melisma::extract>,
       .bench = guarded<melisma::bench>,
