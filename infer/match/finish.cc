@@ -83,11 +83,8 @@ FinishRecord limited(MatchedSong& song, const std::vector<float>& envelope, std:
 
 FinishRecord finish_song(MatchedSong& song, std::optional<double> wanted_lufs, const ImprovedConfig& how,
                          bool is_limited) {
-  const auto envelope = peak_envelope(song.filtered);
-  FinishRecord record;
-  if (is_limited) record = match_finish_detail::limited(song, envelope, wanted_lufs, how);
-  song.record.peak = static_cast<double>(*std::ranges::max_element(envelope)) * song.level;
-  return record;
+  if (!is_limited) return {};
+  return match_finish_detail::limited(song, peak_envelope(song.filtered), wanted_lufs, how);
 }
 
 }  // namespace melisma

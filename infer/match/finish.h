@@ -17,7 +17,7 @@ struct FinishRecord {
 
 // Level and limiter in turn, from song.level on, until the result has `wanted_lufs` and its true peak lies at the
 // ceiling or within a tenth of a dB below it; nothing wanted: the level stays. Without limiter the level stays, too.
-// Sets song.level, song.limiter and record.peak, a true peak here.
+// Sets song.level and song.limiter.
 [[nodiscard]] FinishRecord finish_song(MatchedSong& song, std::optional<double> wanted_lufs, const ImprovedConfig& how,
                                        bool is_limited);
 

@@ -110,16 +110,18 @@ class Improver {
     auto& record = made_.record;
     const double share = how_.loudness * how_.mix;
     std::optional<double> wanted;
+    const auto filtered = loudness_of(song.filtered);
     if (record.has_loudness) {
       wanted = std::lerp(record.before.integrated_lufs, goal_.loudness.integrated_lufs, share);
       record.wanted_lufs = *wanted;
-      song.level = factor_of_db(*wanted - loudness_of(song.filtered, false).integrated_lufs);
+      song.level = factor_of_db(*wanted - filtered.integrated_lufs);
     } else {
       const double now = PieceMeter(song.filtered, config_).levels(1, false).match_rms;
       const double before = std::max(config_.min_value, song.record.target.match_rms);
       song.level = before * std::pow(goal_.match_rms / before, share) / std::max(config_.min_value, now);
     }
     static_cast<FinishRecord&>(record) = finish_song(song, wanted, how_, is_limited);
+    song.record.peak = factor_of_db(filtered.true_peak_db) * song.level;
   }
 
   const MatchGoal& goal_;

@@ -82,6 +82,17 @@ TEST_F(MatchCommand, IsAsLoudAsTheReferenceUnderACeiling) {
   EXPECT_NEAR(out.true_peak_db, -1, 0.1);
 }
 
+TEST_F(MatchCommand, WithoutALimiterItIsAsLoudAsItsPeaksMayBe) {
+  write_audio(folder_ / "loud.wav", noise(3, 0.55F, 0.1F, 8));
+  const auto result = run({"song.wav", "--reference", "loud.wav", "--unlimited", "out.wav", "--normalised", "peak.wav",
+                           "--format", "wav32f", "--explain"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("No limiter was asked for"));
+  const auto lufs = [&](const char* file) { return measure_loudness(read_audio(folder_ / file)).integrated_lufs; };
+  EXPECT_NEAR(lufs("out.wav"), lufs("loud.wav"), 0.05);
+  EXPECT_NEAR(measure_loudness(read_audio(folder_ / "peak.wav")).true_peak_db, -1, 0.1);
+}
+
 TEST_F(MatchCommand, MatchesOneSideOfTheSoundByOptionsAndSettings) {
   write_file_atomically(folder_ / "settings.toml", "[improved]\nceiling_dbtp = -6.0\n");
   const auto result = run({"song.wav", "--reference", "reference.wav", "--only", "width", "--low", "200", "--config",

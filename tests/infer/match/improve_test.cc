@@ -94,6 +94,8 @@ TEST(ImprovedMatching, MeetsLoudnessAndTruePeakAfterTheLimiter) {
     EXPECT_GT(made.record.limited_share, 0.01);
     EXPECT_GT(made.record.most_limited_db, 1);
     EXPECT_NEAR(made.record.after.integrated_lufs, found.integrated_lufs, 0.01);
+    const auto normalised = measured(rendered(made.song, MatchFinish::normalised));
+    EXPECT_NEAR(normalised.true_peak_db, ceiling, 0.01);
   }
 }
 

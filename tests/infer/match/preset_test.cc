@@ -152,5 +152,32 @@ TEST(GoldenMatchPresets, HostileAndOtherPicklesAreRefused) {
             "no error");
 }
 
+// A byte changed, or the end cut off: what still reads is a preset, everything else a named refusal.
+TEST(GoldenMatchPresets, DamagedPicklesAreReadOrRefused) {
+  const auto folder = testing::golden_folder("match_presets");
+  if (!exists(folder)) GTEST_SKIP() << "no golden/match_presets";
+  const auto whole = read_file(folder / "preset_numpy2_protocol5.pkl");
+  const testing::TemporaryFolder temporary;
+  testing::Lcg random(4);
+  int n_refused = 0;
+  for (int round = 0; round < 400; ++round) {
+    auto bytes = whole;
+    // The names and numbers around the arrays are at both ends; their contents are most of the file.
+    const auto at = static_cast<std::size_t>((random.next() + 1) / 2 * 400);
+    auto& byte = round % 2 == 0 ? bytes[at] : bytes[bytes.size() - 1 - at];
+    byte = static_cast<char>(random.next_state() >> 24);
+    if (round % 10 == 0) bytes.resize(at * bytes.size() / 400);
+    write_file_atomically(temporary / "p.pkl", bytes);
+    try {
+      const auto preset = import_pickled_preset(temporary / "p.pkl", {.fft_size = 256});
+      EXPECT_GT(preset.profile.levels.match_rms, 0);
+    } catch (const Error& error) {
+      EXPECT_TRUE(error.kind() == ErrorKind::checkpoint || error.kind() == ErrorKind::data) << error.what();
+      ++n_refused;
+    }
+  }
+  EXPECT_GT(n_refused, 100);
+}
+
 }  // namespace
 }  // namespace melisma
