@@ -66,6 +66,11 @@ bool is_called_mix(std::string_view name) {
   return std::find(kMixWords.begin(), kMixWords.end(), words.back()) != kMixWords.end();
 }
 
+bool is_called_master(std::string_view name) {
+  const auto words = words_of(name);
+  return !words.empty() && words.back().starts_with("master");
+}
+
 std::string stem_name(const std::string& file) { return fs::path(file).stem().string(); }
 
 // The folder of a file below the folder given; "." for the folder itself.
@@ -194,7 +199,7 @@ struct FoundFile {
 
 std::vector<fs::path> find_spectrograms(const fs::path& folder) {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied)) {
     if (entry.is_regular_file() && lower(entry.path().extension().string()) == ".npy") found.push_back(entry.path());
   }
   return found;
@@ -218,12 +223,17 @@ std::vector<FoundFile> list_files(const fs::path& folder, std::string_view& layo
   return files;
 }
 
-// The first layout that fits more than half of the files.
+// The first layout in which more files are tracks than are neither track nor mix.
 const SongLayout& recognised(const std::vector<FoundFile>& files, std::string_view tracks) {
   for (const auto& layout : kLayouts) {
-    const auto n_placed = std::count_if(
-        files.begin(), files.end(), [&](const FoundFile& file) { return !layout.places(file.names, tracks).empty(); });
-    if (2 * n_placed > std::ssize(files)) return layout;
+    std::int64_t n_tracks = 0, n_others = 0;
+    for (const auto& file : files) {
+      const auto places = layout.places(file.names, tracks);
+      n_others += places.empty() ? 1 : 0;
+      n_tracks +=
+          std::any_of(places.begin(), places.end(), [](const TrackPlace& place) { return !place.is_mix; }) ? 1 : 0;
+    }
+    if (n_tracks > n_others) return layout;
   }
   return find_row(kLayouts, "stems", "layout");
 }
@@ -241,10 +251,14 @@ void add_place(const FoundFile& file, const TrackPlace& place, std::map<std::str
     sources.unused.emplace_back(file.name, place.unused_for);
   } else if (!place.is_mix) {
     song.tracks.push_back(std::move(track));
-  } else if (song.mix) {
-    sources.unused.emplace_back(file.name, fmt::format("the song's mix is {}", song.mix->name));
   } else {
-    song.mix = std::move(track);
+    // Of a mix and its master the mix is what was made of the tracks.
+    if (song.mix && is_called_master(song.mix->track) && !is_called_master(track.track)) std::swap(*song.mix, track);
+    if (song.mix) {
+      sources.unused.emplace_back(track.name, fmt::format("the song's mix is {}", song.mix->name));
+    } else {
+      song.mix = std::move(track);
+    }
   }
 }
 

@@ -66,9 +66,9 @@ inline constexpr std::array kSongLayoutNames{std::string_view("auto"),
                                              kSpectrogramLayout};
 inline constexpr std::array kTrackChoiceNames{std::string_view("stems"), std::string_view("raw")};
 
-// The songs below `folder`, laid out as the row `layout` says ("auto": the first row that most of the audio files fit).
-// Every audio file is a track, a mix or among the unused. Throws Error(data) for a missing folder or one without songs,
-// Error(config) for an unknown layout.
+// The songs below `folder`, laid out as the row `layout` says ("auto": the first row in which most of the audio files
+// are tracks). Every audio file is a track, a mix or among the unused. Throws Error(data) for a missing folder or one
+// without songs, Error(config) for an unknown layout.
 [[nodiscard]] SongSources find_songs(const std::filesystem::path& folder, std::string_view layout,
                                      std::string_view tracks);
 

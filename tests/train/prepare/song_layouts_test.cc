@@ -71,6 +71,17 @@ TEST(SongLayouts, EveryFileIsATrackOrSaidToBeNone) {
   EXPECT_THAT(message_of([&] { (void)find_songs(folder / "none", "auto", "stems"); }), HasSubstr("there is no folder"));
 }
 
+TEST(SongLayouts, OfAMixAndItsMasterTheMixIsTaken) {
+  const TemporaryFolder folder;
+  touch(folder / "one", {"Song/Kick.wav", "Song/Song Master.wav", "Song/Song Mix.wav"});
+  touch(folder / "two", {"Song/A Mix.wav", "Song/Kick.wav", "Song/Song Master.wav"});
+  EXPECT_THAT(songs_in(folder / "one"), ElementsAre("Song: |Song Kick(drums) +Song Mix"));
+  EXPECT_THAT(songs_in(folder / "two"), ElementsAre("Song: |Song Kick(drums) +A Mix"));
+  const auto unused = find_songs(folder / "one", "auto", "stems").unused;
+  EXPECT_THAT(unused, ElementsAre(std::pair<std::string, std::string>("Song/Song Master.wav",
+                                                                      "the song's mix is Song/Song Mix.wav")));
+}
+
 TEST(SongLayouts, StemsAreKnownByTheirWords) {
   const std::map<std::string, std::string> expected{{"01_KickIn", "drums"},     {"BackingVox 2", "vocals"},
                                                     {"bass_DI", "bass"},        {"Bassoon", ""},
