@@ -11,6 +11,7 @@ namespace melisma {
 [[nodiscard]] BenchmarkReport bench_jobs(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_match(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_match_preview(const BenchmarkOptions& options);
+[[nodiscard]] BenchmarkReport bench_mix_losses(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_pitch_networks(const BenchmarkOptions& options);
 [[nodiscard]] BenchmarkReport bench_prepare(const BenchmarkOptions& options);
@@ -29,6 +30,7 @@ inline constexpr std::array kBenchmarks{
     Benchmark{"conversion", "a song through a full-size voice, against the same steps in PyTorch", bench_conversion},
     Benchmark{"match", "a song matched to a reference, against Matchering 2.0.6", bench_match},
     Benchmark{"match-preview", "moved controls of eight stems, until they are heard", bench_match_preview},
+    Benchmark{"mix-losses", "multi-resolution STFT losses with their gradients, against auraloss", bench_mix_losses},
     Benchmark{"rvc-step", "one RVC training step against the same step done the way Applio does it", bench_rvc_step},
     Benchmark{"reducer", "summing gradients over 1, 2 and 4 ranks, against a model of it", bench_reducer},
     Benchmark{"jobs", "listing, taking and submitting jobs, ten thousand of them in the queue", bench_jobs},
