@@ -56,7 +56,7 @@ Session compose_run(const TrainOptions& options, const RecipeRow& row, const Ran
   configure(schema, options.config.empty() ? std::nullopt : std::optional<fs::path>(options.config), options.set);
   if (options.epochs > 0) session.recipe->set_epochs(options.epochs);
   const auto path = dataset_path(options.workspace, options.dataset);
-  session.dataset = std::make_shared<const Dataset>(Dataset::open(path));
+  session.dataset = std::make_shared<const Dataset>(Dataset::open(path, row.dataset));
   check_splits(*session.dataset);
   session.composed = session.recipe->compose(
       inputs_for(place, session.dataset, options.from.empty() ? std::nullopt : std::optional<fs::path>(options.from)));
@@ -105,14 +105,14 @@ void check_overrides(const Schema& before, const Schema& after) {
   }
 }
 
-std::shared_ptr<const Dataset> dataset_of_run(const TrainOptions& options, const Json& manifest) {
+std::shared_ptr<const Dataset> dataset_of_run(const TrainOptions& options, const RecipeRow& row, const Json& manifest) {
   const auto& noted = manifest.at("dataset");
   const auto path = options.dataset.empty() ? fs::path(noted.at("path").get<std::string>())
                                             : dataset_path(options.workspace, options.dataset);
   if (!fs::exists(path)) {
     fail(ErrorKind::data, "the run's dataset '{}' is gone; if it was moved, name it with --dataset", path.string());
   }
-  auto dataset = std::make_shared<const Dataset>(Dataset::open(path));
+  auto dataset = std::make_shared<const Dataset>(Dataset::open(path, row.dataset));
   if (const auto expected = noted.at("content_hash").get<std::string>(); dataset->content_hash() != expected) {
     fail(ErrorKind::data,
          "'{}' is not the dataset the run was trained on: expected content {}, found {}; start another run with --name",
@@ -143,7 +143,7 @@ Session reopen_run(const TrainOptions& options, const RecipeRow& row, const Rank
   configure_from_text(schema, session.run->config_toml(), source, options.set);
   if (options.epochs > 0) session.recipe->set_epochs(options.epochs);
   check_overrides(before, schema);
-  session.dataset = dataset_of_run(options, manifest);
+  session.dataset = dataset_of_run(options, row, manifest);
   check_splits(*session.dataset);
   std::optional<fs::path> from;  // needed again only if the run was ended before its first checkpoint
   if (!manifest.at("from").is_null() && list_checkpoints(session.run->checkpoints()).empty()) {
@@ -162,6 +162,10 @@ void say_outcome(EventSink& events, const Session& session, const TrainingOutcom
   if (outcome.best && outcome.best_checkpoint) {
     say(events, fmt::format("best epoch {}: {} {:.5g}, in '{}'", outcome.best->epoch, metric, outcome.best->score,
                             outcome.best_checkpoint->folder.string()));
+  }
+  if (session.dataset->kind() == DatasetKind::multitrack) {
+    say(events, fmt::format("next: melisma mix STEMS... --model {} -o OUT.wav    (hear it)", id));
+    return;
   }
   const bool is_unheard = held_out_caveat(session.run->manifest()).empty();
   say(events,

@@ -9,7 +9,20 @@
 namespace melisma {
 namespace {
 
+std::string songs_text(const Dataset& dataset) {
+  auto text = fmt::format("{}: {} Hz", dataset.path().string(), dataset.sample_rate_hz());
+  for (const auto split : {Split::train, Split::validation, Split::test}) {
+    std::int64_t frames = 0;
+    const auto songs = dataset.songs_of(split);
+    for (const auto& song : songs) frames += song.length();
+    text += fmt::format(", {} {} songs ({})", name_of(split), songs.size(),
+                        format_seconds(static_cast<double>(frames) / static_cast<double>(dataset.sample_rate_hz())));
+  }
+  return text;
+}
+
 std::string dataset_text(const Dataset& dataset) {
+  if (dataset.kind() == DatasetKind::multitrack) return songs_text(dataset);
   auto text = fmt::format("{}: {} Hz, {} speaker{}", dataset.path().string(), dataset.sample_rate_hz(),
                           dataset.speakers().size(), dataset.speakers().size() == 1 ? "" : "s");
   for (const auto split : {Split::train, Split::validation, Split::test}) {

@@ -10,7 +10,49 @@
 
 namespace melisma {
 
+namespace train_preflight {
+namespace {
+
+// All tracks of a song are on one side; what could leak is a song that is there twice.
+void check_songs(const Dataset& dataset) {
+  const auto file = dataset.path().string();
+  std::map<Split, std::int64_t> n_songs;
+  std::map<std::string, const Song*> train_by_hash;
+  for (const auto& song : dataset.songs()) {
+    n_songs[song.split] += 1;
+    if (song.split != Split::train) continue;
+    for (const auto& track : song.tracks) train_by_hash.emplace(track.hash, &song);
+  }
+  for (const auto split : {Split::train, Split::validation}) {
+    if (n_songs[split] > 0) continue;
+    fail(ErrorKind::data,
+         "'{}' has no songs in its {} split: expected at least one, found {} train, {} validation, {} test; prepare "
+         "more "
+         "songs, or other shares of the split",
+         file, name_of(split), n_songs[Split::train], n_songs[Split::validation], n_songs[Split::test]);
+  }
+  for (const auto& song : dataset.songs()) {
+    if (song.split == Split::train) continue;
+    for (const auto& track : song.tracks) {
+      const auto same = train_by_hash.find(track.hash);
+      if (same == train_by_hash.end()) continue;
+      fail(ErrorKind::data,
+           "'{}' is not held out: track '{}' of '{}' ({} split) has the same sound as one of '{}' (train split); "
+           "prepare "
+           "the dataset again",
+           file, track.name, song.name, name_of(song.split), same->second->name);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace train_preflight
+
 void check_splits(const Dataset& dataset) {
+  if (dataset.kind() == DatasetKind::multitrack) {
+    train_preflight::check_songs(dataset);
+    return;
+  }
   const auto file = dataset.path().string();
   std::map<Split, std::int64_t> n_clips;
   std::map<std::string, const Clip*> train_by_hash, train_by_recording;

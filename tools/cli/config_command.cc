@@ -89,7 +89,7 @@ std::function<int()> define_config(CLI::App& app, const GlobalOptions&) {
   auto* checked = app.add_subcommand("check", "read a settings file, report every problem, say what it changes");
   auto* reference = app.add_subcommand("reference", "the Markdown page of every setting");
   app.require_subcommand(1);
-  explained->add_option("task", options->task, "prepare, rvc, effects, match, jobs or sweep")->required();
+  explained->add_option("task", options->task, "prepare, rvc, mix, effects, match, jobs or sweep")->required();
   explained->add_option("setting", options->setting, "only this one, or this section");
   checked->add_option("file", options->file, "a TOML file")->required();
   checked->add_option("--task", options->task, "whose settings they are")->capture_default_str();

@@ -7,6 +7,7 @@
 #include "tools/config/config.h"
 #include "train/prepare/prepare_config.h"
 #include "train/prepare/song_config.h"
+#include "train/tasks/mix_settings.h"
 #include "train/tasks/rvc_settings.h"
 
 namespace melisma {
@@ -40,6 +41,7 @@ std::unique_ptr<SettingsOfTask> make_effect_settings() {
 }
 
 std::unique_ptr<SettingsOfTask> make_rvc_settings() { return std::make_unique<Held<RvcSettings>>(); }
+std::unique_ptr<SettingsOfTask> make_mix_settings() { return std::make_unique<Held<MixSettings>>(); }
 
 std::string settings_reference() {
   std::string text =

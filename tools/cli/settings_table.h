@@ -22,6 +22,7 @@ struct SettingsRow {
 };
 
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_rvc_settings();
+[[nodiscard]] std::unique_ptr<SettingsOfTask> make_mix_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_prepare_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_song_settings();
 [[nodiscard]] std::unique_ptr<SettingsOfTask> make_effect_settings();
@@ -34,6 +35,7 @@ inline constexpr std::array kSettingsOfTasks{
     SettingsRow{"multitrack", "how songs in tracks become a dataset: melisma prepare --kind multitrack",
                 make_song_settings},
     SettingsRow{"rvc", "training of an RVC voice: melisma train rvc", make_rvc_settings},
+    SettingsRow{"mix", "training of a mixing model: melisma train mix", make_mix_settings},
     SettingsRow{
         "effects",
         "sound effects: melisma effects, convert --effects. A chain's file has one [[effect]] table an effect, in "

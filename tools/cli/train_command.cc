@@ -12,7 +12,7 @@ std::function<int()> define_train(CLI::App& app, const GlobalOptions& global) {
   auto options = std::make_shared<TrainOptions>();
   options->version = MELISMA_VERSION;
   options->commit = program_commit();
-  app.add_option("recipe", options->recipe, "what to train: rvc")->required();
+  app.add_option("recipe", options->recipe, "what to train: rvc or mix")->required();
   app.add_option("--dataset", options->dataset, "dataset to train on: a name in the workspace, or a file");
   app.add_option("--config", options->config, "TOML file with settings");
   app.add_option("--set", options->set, "one setting, key.path=value; after the file, as often as needed")

@@ -41,7 +41,7 @@ melisma_library(train/engine TORCH DEPS base config weights layers statistics)
 melisma_library(train/parallel TORCH DEPS base config weights layers engine)
 target_include_directories(melisma_parallel SYSTEM PRIVATE train/parallel/gloo_declarations)
 melisma_library(train/tasks TORCH
-  DEPS base config audio signal sets weights layers rvc features quantized convert statistics metrics suites engine
+  DEPS base config audio signal sets weights layers rvc mix features quantized convert statistics metrics suites engine
        parallel)
 # Experiments.
 melisma_library(experiments/runs DEPS base config HEADERS_OF engine)
@@ -55,12 +55,12 @@ melisma_library(tools/bench TORCH
 target_compile_definitions(melisma_bench PRIVATE MELISMA_PEERS_FOLDER="${PROJECT_SOURCE_DIR}/tools/bench/peers")
 # The people's end: actions are what computing commands do (in the engine library); cli is the Torch-free program.
 melisma_library(tools/actions TORCH
-  DEPS base config audio effects signal sets catalogue weights merging layers rvc mix features quantized
+  DEPS base config audio effects signal sets catalogue weights merging layers rvc mix mixdown features quantized
        convert match statistics metrics suites
        prepare import engine parallel tasks runs jobs report bench retrieval)
 melisma_library(tools/cli
   DEPS base config database audio effects sets catalogue prepare runs jobs report sweeps LINK CLI11::CLI11 ${CMAKE_DL_LIBS}
-  HEADERS_OF signal weights rvc features convert match suites engine parallel tasks actions)
+  HEADERS_OF signal weights rvc mix features convert match suites engine parallel tasks actions)
 
 # libmelisma_engine.so: everything that includes Torch, opened by the program when a command computes.
 add_library(melisma_engine_library SHARED tools/actions/engine/engine_library.cc)

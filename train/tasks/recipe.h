@@ -53,12 +53,16 @@ class Recipe {
 struct RecipeRow {
   std::string_view name, summary;
   std::unique_ptr<Recipe> (*make)();
+  DatasetKind dataset = DatasetKind::voice;  // what it learns from
 };
 
 [[nodiscard]] std::unique_ptr<Recipe> make_rvc_recipe();
+[[nodiscard]] std::unique_ptr<Recipe> make_mix_recipe();
 
 inline constexpr std::array kTasks{
     RecipeRow{"rvc", "an RVC voice from recordings of one or more speakers", make_rvc_recipe},
+    RecipeRow{"mix", "a mixing model from songs in tracks with their finished mixes", make_mix_recipe,
+              DatasetKind::multitrack},
 };
 
 }  // namespace melisma
