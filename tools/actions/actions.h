@@ -16,6 +16,7 @@
 #include "tools/actions/match_action.h"
 #include "tools/actions/match_batch_action.h"
 #include "tools/actions/match_preset_action.h"
+#include "tools/actions/mix_action.h"
 #include "tools/actions/pitch_action.h"
 #include "tools/actions/prepare_action.h"
 #include "tools/actions/preview_action.h"
@@ -46,6 +47,7 @@ struct EngineActions {
   int (*match)(const MatchOptions& options);
   int (*match_preset)(const MatchPresetOptions& options);
   int (*match_batch)(const MatchBatchOptions& options);
+  int (*mix)(const MixOptions& options);
 };
 
 inline constexpr const char* kEngineEntryPoint = "melisma_engine_actions";

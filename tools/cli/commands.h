@@ -17,6 +17,7 @@ std::function<int()> define_convert(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_pitch(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_effects(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_match(CLI::App& app, const GlobalOptions& global);
+std::function<int()> define_mix(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_bench(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_engine(CLI::App& app, const GlobalOptions& global);
 std::function<int()> define_index(CLI::App& app, const GlobalOptions& global);
@@ -46,6 +47,7 @@ inline constexpr std::array kCommands{
     Command{"pitch", "the pitch curve of a recording: found, edited, summed up, written", define_pitch},
     Command{"effects", "a recording, or a folder of them, through a chain of sound effects", define_effects},
     Command{"match", "a recording in the sound of another: its level and spectrum, and a limiter", define_match},
+    Command{"mix", "stems to a mix: by a model or by loudness, every parameter shown and changeable", define_mix},
     Command{"extract", "the voice of a run or checkpoint as one file, in fp32, fp16, bf16 or int8", define_extract},
     Command{"models", "published weights: listed, fetched, verified; rows of your own", define_models},
     Command{"fuse", "one voice of several, and one feature index of theirs", define_fuse},

@@ -33,6 +33,7 @@ extern "C" __attribute__((visibility("default"))) const melisma::EngineActions* 
       .match = guarded<melisma::match>,
       .match_preset = guarded<melisma::match_preset>,
       .match_batch = guarded<melisma::match_batch>,
+      .mix = guarded<melisma::mix>,
   };
 #ifndef __SANITIZE_ADDRESS__  // which watches the blocks it hands out itself
   melisma::reuse_tensor_memory(kTensorMemoryHeadroom);
