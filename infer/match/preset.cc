@@ -12,6 +12,7 @@
 #include "models/weights/pickle_reader.h"
 #include "models/weights/safetensors.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace match_preset_detail {
@@ -202,7 +203,7 @@ void write_preset(const std::filesystem::path& path, const MatchPreset& preset) 
   add("levels.rms", profile.levels.rmses);
   add("levels.loudest", {profile.levels.loudest.begin(), profile.levels.loudest.end()});
   add("loudness.quantiles", profile.level_quantiles);
-  write_safetensors(path, std::move(tensors), {{"format", kFormat}, {"facts", facts_of(preset).dump()}}, true);
+  write_safetensors(path, std::move(tensors), {{"format", kFormat}, {"facts", json_line(facts_of(preset))}}, true);
 }
 
 MatchPreset read_preset(const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "data/signal/mel.h"
+#include "models/mix/spectrogram_encoder.h"
 #include "tools/base/error.h"
 
 namespace melisma {
@@ -41,15 +42,6 @@ at::Tensor resampling_taps(std::int64_t from, std::int64_t to, std::int64_t& wid
   return taps;
 }
 
-Conv2dOptions three_by_three(std::int64_t stride) {
-  return {.kernel_height = 3,
-          .kernel_width = 3,
-          .stride_height = stride,
-          .stride_width = stride,
-          .padding_height = 1,
-          .padding_width = 1};
-}
-
 // tracks [B, T, N] mirrored by `margin` at both ends.
 at::Tensor mirrored(const at::Tensor& tracks, std::int64_t margin) {
   return at::reflection_pad1d(tracks, {margin, margin});
@@ -70,11 +62,11 @@ at::Tensor sinc_resampled(const at::Tensor& wave, std::int64_t from_hz, std::int
 }
 
 DmcBlock::DmcBlock(std::int64_t in, std::int64_t out)
-    : conv_1_(in, out, dmc_detail::three_by_three(2)),
+    : conv_1_(in, out, three_by_three(2)),
       bn_1_(out),
-      conv_2_(out, out, dmc_detail::three_by_three(1)),
+      conv_2_(out, out, three_by_three(1)),
       bn_2_(out),
-      conv_3_(in, out, dmc_detail::three_by_three(2)),
+      conv_3_(in, out, three_by_three(2)),
       bn_3_(out) {
   child("conv_1", conv_1_);
   child("bn_1", bn_1_);

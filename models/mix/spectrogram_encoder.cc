@@ -16,6 +16,9 @@ namespace {
 constexpr std::int64_t kHeads = 4;  // of attention over time
 constexpr std::int64_t kMostGrowth = 8;
 
+}  // namespace
+}  // namespace spectrogram_encoder
+
 Conv2dOptions three_by_three(std::int64_t stride) {
   return {.kernel_height = 3,
           .kernel_width = 3,
@@ -24,9 +27,6 @@ Conv2dOptions three_by_three(std::int64_t stride) {
           .padding_height = 1,
           .padding_width = 1};
 }
-
-}  // namespace
-}  // namespace spectrogram_encoder
 
 at::Tensor mix_mel_db(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz, Padding padding) {
   const auto spectrum = stft(wave, {.n_fft = mel.n_fft, .hop = mel.hop, .window = mel.n_fft, .padding = padding});
@@ -52,11 +52,11 @@ at::Tensor SqueezeExcitation::operator()(const at::Tensor& x) const {
 }
 
 SpectrogramBlock::SpectrogramBlock(std::int64_t in, std::int64_t out, std::string_view body)
-    : first_(in, out, spectrogram_encoder::three_by_three(2)), first_norm_(out) {
+    : first_(in, out, three_by_three(2)), first_norm_(out) {
   child("first", first_);
   child("first_norm", first_norm_);
   if (body == "plain") return;
-  second_ = make_child<Conv2d>("second", out, out, spectrogram_encoder::three_by_three(1));
+  second_ = make_child<Conv2d>("second", out, out, three_by_three(1));
   second_norm_ = make_child<GroupNorm>("second_norm", out);
   beside_ = make_child<Conv2d>("beside", in, out, Conv2dOptions{.stride_height = 2, .stride_width = 2});
   if (body == "attention") attention_ = make_child<SqueezeExcitation>("attention", out);

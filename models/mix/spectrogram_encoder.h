@@ -24,6 +24,9 @@ namespace melisma {
 // frames]. Error(data) if N is not more than half a frame.
 [[nodiscard]] at::Tensor mix_mel(const at::Tensor& wave, const MixMelConfig& mel, std::int64_t sample_rate_hz);
 
+// A 3 x 3 convolution with margins of one.
+[[nodiscard]] Conv2dOptions three_by_three(std::int64_t stride);
+
 // Channels weighed by a glance at all of them: [B, C, H, W] -> [B, C, H, W].
 class SqueezeExcitation : public Module {
  public:

@@ -22,4 +22,15 @@ std::string refusal_of(ErrorKind kind, Action&& action) {
   return "no error";
 }
 
+// Everything the Error says, its context included, whatever its kind; "no error" if `action` ends well.
+template <class Action>
+std::string message_of(Action&& action) {
+  try {
+    std::forward<Action>(action)();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 }  // namespace melisma::testing

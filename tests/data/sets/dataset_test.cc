@@ -12,6 +12,7 @@
 #include "data/sets/dataset_writer.h"
 #include "data/sets/hdf5_file.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 
@@ -19,6 +20,7 @@ namespace melisma {
 namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::message_of;
 using ::testing::Not;
 using testing::TemporaryFolder;
 namespace fs = std::filesystem;
@@ -72,16 +74,6 @@ void write_small(const fs::path& path, const DatasetPlan& plan) {
       writer.write_features(kPitch, i, numbered(clip, 1).values);
     }
   });
-}
-
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Dataset, WhatIsWrittenReadsBack) {

@@ -12,6 +12,7 @@
 #include "data/sets/feature_facts.h"
 #include "data/sets/hdf5_file.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
@@ -22,6 +23,7 @@ using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::message_of;
 using testing::TemporaryFolder;
 namespace fs = std::filesystem;
 
@@ -72,16 +74,6 @@ void write_songs(const fs::path& path, const DatasetPlan& plan, std::int64_t blo
       }
     }
   });
-}
-
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(SongDataset, EverySampleOfEveryTrackReadsBack) {

@@ -10,6 +10,7 @@
 
 #include "data/audio/audio_writer.h"
 #include "tests/support/golden.h"
+#include "tests/support/refusal.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
 #include "tools/base/seed.h"
@@ -76,16 +77,6 @@ inline std::map<std::string, std::string> fates_of(const SongReport& report) {
   std::map<std::string, std::string> fates;
   for (const auto& row : report.files) fates[row.path] = row.fate;
   return fates;
-}
-
-template <class Action>
-std::string message_of(Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 inline void touch(const fs::path& folder, const std::vector<std::string>& names) {
