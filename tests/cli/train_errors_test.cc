@@ -191,7 +191,7 @@ TEST_F(TrainErrors, NamesAndSettingsThatAreMisspelt) {
   fs::create_directories(folder() / "other/datasets");
   fs::copy_file(dataset_file("mara"), folder() / "other/datasets/mara.h5", fs::copy_options::skip_existing);
   expect_error(run_program(folder(), {"train", "rcv", "--dataset", "mara"}), 2,
-               "usage: unknown recipe 'rcv'; did you mean 'rvc'? known: rvc");
+               "usage: unknown recipe 'rcv'; did you mean 'rvc'? known: rvc, mix");
   expect_refusal({"--dataset", "maara", "--workspace", other}, 3,
                  "data: unknown dataset 'maara'; did you mean 'mara'? known: mara");
   expect_refusal({"--dataset", "mara", "--workspace", "nothing"}, 3,
