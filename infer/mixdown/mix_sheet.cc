@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <span>
 
 #include "tools/base/error.h"
 #include "tools/base/table.h"
+#include "tools/base/text_table.h"
 
 namespace melisma {
 namespace mix_sheet {
@@ -68,15 +70,37 @@ nlohmann::ordered_json values_json(std::span<const ConsoleParameter> parameters,
   return object;
 }
 
+bool is_neutral(const ConsoleParameter& parameter, double value) { return std::abs(value - parameter.neutral) < 1e-9; }
+
 std::string changed_text(std::span<const ConsoleParameter> parameters, const std::vector<double>& values) {
   std::string text;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const auto& parameter = parameters[i];
-    if (std::abs(values[i] - parameter.neutral) < 1e-9) continue;
-    text += fmt::format("{}{} {:.4g}{}{}", text.empty() ? "" : ", ", parameter.name, values[i],
-                        parameter.unit.empty() ? "" : " ", parameter.unit);
+    if (is_neutral(parameters[i], values[i])) continue;
+    text += fmt::format("{}{} {:.4g}", text.empty() ? "" : ", ", parameters[i].name, values[i]);
   }
   return text.empty() ? "neutral" : text;
+}
+
+// Of tracks, then what only the master has.
+std::vector<std::string_view> names_in_order() {
+  std::vector<std::string_view> names;
+  for (const auto& parameter : kTrackParameters) names.push_back(parameter.name);
+  for (const auto& parameter : kMasterParameters) {
+    if (std::ranges::find(names, parameter.name) == names.end()) names.push_back(parameter.name);
+  }
+  return names;
+}
+
+// "-" where there is no such parameter, nothing where it is neutral.
+std::string cell(std::span<const ConsoleParameter> parameters, const std::vector<double>& values, std::string_view name,
+                 bool& is_changed) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (parameters[i].name != name) continue;
+    if (is_neutral(parameters[i], values[i])) return "";
+    is_changed = true;
+    return fmt::format("{:.4g}", values[i]);
+  }
+  return "-";
 }
 
 }  // namespace
@@ -126,16 +150,19 @@ nlohmann::ordered_json sheet_json(const MixSheet& sheet) {
 }
 
 std::string sheet_text(const MixSheet& sheet) {
-  std::size_t width = std::string_view("master").size();
-  for (const auto& track : sheet.tracks) width = std::max(width, track.name.size());
-  std::string text;
-  for (const auto& track : sheet.tracks) {
-    text += fmt::format("  {:<{}}  {}\n", track.name, width, mix_sheet::changed_text(kTrackParameters, track.values));
+  using namespace mix_sheet;
+  std::vector<std::vector<std::string>> rows{{"parameter"}};
+  for (const auto& track : sheet.tracks) rows[0].push_back(track.name);
+  rows[0].push_back("master");
+  for (const auto& name : names_in_order()) {
+    std::vector<std::string> row{std::string(name)};
+    bool is_changed = false;
+    for (const auto& track : sheet.tracks) row.push_back(cell(kTrackParameters, track.values, name, is_changed));
+    row.push_back(cell(kMasterParameters, sheet.master, name, is_changed));
+    if (is_changed) rows.push_back(std::move(row));
   }
-  text += fmt::format("  {:<{}}  {}\n", "master", width, mix_sheet::changed_text(kMasterParameters, sheet.master));
-  if (!sheet.reverb.empty()) {
-    text += fmt::format("  {:<{}}  {}\n", "reverb", width, mix_sheet::changed_text(kReverbParameters, sheet.reverb));
-  }
+  auto text = rows.size() > 1 ? text_table(rows) : "every parameter of the tracks and the master is neutral\n";
+  if (!sheet.reverb.empty()) text += fmt::format("reverb: {}\n", changed_text(kReverbParameters, sheet.reverb));
   return text;
 }
 

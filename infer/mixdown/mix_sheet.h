@@ -33,7 +33,7 @@ struct MixSheet {
 void change_sheet(MixSheet& sheet, std::string_view change);
 
 [[nodiscard]] nlohmann::ordered_json sheet_json(const MixSheet& sheet);
-// What differs from neutral, a line a track, for people.
+// What differs from neutral, for people: a column a track and the master, a line a parameter, its unit in its name.
 [[nodiscard]] std::string sheet_text(const MixSheet& sheet);
 
 }  // namespace melisma

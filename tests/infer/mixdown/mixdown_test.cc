@@ -153,7 +153,12 @@ TEST(MixSheet, ChangesSetAddAndReachBothChannelsOrAll) {
   for (const auto& track : sheet.tracks) EXPECT_EQ(track.values[kTrackPan], .25);
   EXPECT_EQ(sheet.master[kMasterOutput], -3.5);
   EXPECT_EQ(sheet_json(sheet)["tracks"]["keys.right"]["fader_db"], 2);
-  EXPECT_THAT(sheet_text(sheet), HasSubstr("fader_db -3 dB, pan 0.25"));
+  EXPECT_EQ(sheet_text(sheet),
+            "parameter  voice  keys.left  keys.right  master\n"
+            "fader_db                 -3           2\n"
+            "pan         0.25       0.25        0.25       -\n"
+            "output_db      -          -           -    -3.5\n");
+  EXPECT_THAT(sheet_text(neutral_sheet({"voice"}, kMixdownRate)), HasSubstr("is neutral"));
 }
 
 TEST(MixSheet, WhatCannotBeChangedIsNamed) {
