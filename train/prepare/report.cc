@@ -8,6 +8,7 @@
 #include "data/audio/fate.h"
 #include "data/sets/dataset_json.h"
 #include "tools/base/format.h"
+#include "tools/base/json_text.h"
 
 namespace melisma {
 namespace {
@@ -174,6 +175,14 @@ nlohmann::ordered_json json_of(const PrepareReport& report) {
   for (const auto& key : report.features) json["features"].push_back(json_of(key));
   json["reused"] = {{"recordings", report.n_parts_reused}, {"feature_blocks", report.n_blocks_reused}};
   return json;
+}
+
+void print_report(const std::string& text, const nlohmann::ordered_json& json, bool as_json) {
+  if (as_json) {
+    fmt::print("{}\n", json_text(json));
+  } else {
+    fmt::print("{}", text);
+  }
 }
 
 }  // namespace melisma

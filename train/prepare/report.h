@@ -15,4 +15,7 @@ namespace melisma {
 [[nodiscard]] std::string text_of(const PrepareReport& report);
 [[nodiscard]] nlohmann::ordered_json json_of(const PrepareReport& report);
 
+// One of the two on stdout.
+void print_report(const std::string& text, const nlohmann::ordered_json& json, bool as_json);
+
 }  // namespace melisma

@@ -7,7 +7,6 @@
 #include "data/sets/dataset_json.h"
 #include "tools/base/console_sink.h"
 #include "tools/base/format.h"
-#include "tools/base/json_text.h"
 #include "train/prepare/report.h"
 #include "train/prepare/song_prepare.h"
 
@@ -101,11 +100,7 @@ int prepare_songs_and_report(const SongOptions& options, std::span<const SongFea
   ConsoleSink console;
   const auto report = prepare_songs(options.request, makers, console);
   console.flush();
-  if (options.json) {
-    fmt::print("{}\n", json_text(json_of(report)));
-  } else {
-    fmt::print("{}", text_of(report));
-  }
+  print_report(text_of(report), json_of(report), options.json);
   return report.exit_code();
 }
 
