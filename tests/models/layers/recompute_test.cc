@@ -11,7 +11,7 @@ namespace {
 
 // Two convolutions with a tanh between, and how often they ran.
 struct Part {
-  Part() {
+  Part() : first(4, 4, {.kernel = 3, .padding = 1, .weight_norm = true}), second(4, 4, {.kernel = 3, .padding = 1}) {
     auto generator = at::detail::createCPUGenerator(3);
     first.initialise(generator);
     second.initialise(generator);
@@ -29,7 +29,7 @@ struct Part {
     }
     return all;
   }
-  Conv1d first{4, 4, {.kernel = 3, .padding = 1, .weight_norm = true}}, second{4, 4, {.kernel = 3, .padding = 1}};
+  Conv1d first, second;
   int n_runs = 0;
   at::ScalarType type = at::kFloat;
 };
