@@ -142,6 +142,21 @@ TEST(FeatureIndex, RepeatedFramesBlendLikeSingleOnes) {
   EXPECT_TRUE(at::equal(repeated, index.blend(features, 0.5).repeat_interleave(2, 0)));
 }
 
+// Against as many of the vectors themselves, drawn at random.
+TEST(SlowFeatureIndex, MoreThan200000VectorsBecomeCentresThatLieCloser) {
+  const auto vectors = random_vectors(kReduceAbove + 1, 8, 10);
+  const auto index = FeatureIndex::build(vectors);
+  ASSERT_EQ(index.size(), kReduceTo);
+  EXPECT_EQ(index.n_lists(), lists_for(kReduceTo));
+  const auto some = vectors.slice(0, 0, 4000);
+  const auto distance_to = [&](const at::Tensor& centres) {
+    const auto nearest = centres.index_select(0, nearest_centres(some, centres));
+    return (some - nearest).square().sum(1).mean().item<double>();
+  };
+  EXPECT_LT(distance_to(index.vectors()), 0.8 * distance_to(vectors.narrow(0, 100000, kReduceTo)));
+  EXPECT_EQ(FeatureIndex::build(vectors.narrow(0, 0, 20000), {.reduce = false}).size(), 20000);
+}
+
 TEST(FeatureIndex, RefusesFeaturesOfAnotherWidth) {
   const auto index = FeatureIndex::build(random_vectors(50, 8, 7));
   try {
