@@ -7,6 +7,7 @@
 
 #include "tests/train/engine/tiny_gan.h"
 #include "tools/base/atomic_file.h"
+#include "tools/base/error.h"
 #include "train/engine/precision.h"
 
 namespace melisma {
