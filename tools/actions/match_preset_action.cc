@@ -9,6 +9,7 @@
 #include "tools/actions/match_sources.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 
 namespace melisma {
@@ -63,7 +64,7 @@ int show(const MatchPresetOptions& options) {
   }
   auto array = Json::array();
   for (const auto& preset : presets) array.push_back(json_of(preset));
-  fmt::print("{}\n", array.dump(2, ' ', false, Json::error_handler_t::replace));
+  fmt::print("{}\n", json_text(array));
   return 0;
 }
 
@@ -81,7 +82,7 @@ int match_preset(const MatchPresetOptions& options) {
                           : import_pickled_preset(input, options.settings.matching);
   write_preset(options.output, preset);
   if (options.json) {
-    fmt::print("{}\n", json_of(preset).dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(json_of(preset)));
   } else {
     const auto& profile = preset.profile;
     fmt::print("{}: {} of {} pieces are loud, {:.1f} LUFS, {} Hz\n", options.output.string(),

@@ -20,6 +20,7 @@
 #include "tools/actions/model_source.h"
 #include "tools/base/atomic_file.h"
 #include "tools/base/error.h"
+#include "tools/base/json_text.h"
 #include "tools/base/stop.h"
 #include "tools/base/table.h"
 
@@ -214,11 +215,11 @@ int mix(const MixOptions& options) {
   const double gain_db = output_gain_db(options, peaks);
   if (!work.sheet.tracks.empty()) work.sheet.master[kMasterOutput] += gain_db;
   write_result(folder / "mix.wav", options.output, format, gain_db);
-  if (!options.sheet.empty()) write_file_atomically(options.sheet, sheet_json(work.sheet).dump(2) + "\n");
+  if (!options.sheet.empty()) write_file_atomically(options.sheet, json_text(sheet_json(work.sheet)) + "\n");
   const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   const auto report = report_of(options, work, peaks, gain_db, elapsed);
   if (options.json) {
-    fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json_text(report));
   } else {
     print_report(report, work, report["peak"].get<double>() > 1 && format.name != "wav32f");
   }

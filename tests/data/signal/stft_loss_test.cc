@@ -11,12 +11,14 @@
 #include <functional>
 
 #include "data/signal/a_weighting.h"
+#include "tests/support/degraded.h"
 #include "tests/support/golden.h"
 #include "tests/support/refusal.h"
 
 namespace melisma {
 namespace {
 
+using testing::degraded;
 using testing::golden_folder;
 using testing::load_json;
 
@@ -24,16 +26,6 @@ bool has_metrics() { return std::filesystem::exists(golden_folder("metrics")); }
 
 at::Tensor stereo(const std::vector<std::vector<double>>& channels) {
   return at::stack({at::tensor(channels[0], at::kDouble), at::tensor(channels[1], at::kDouble)}).unsqueeze(0);
-}
-
-std::vector<std::vector<double>> degraded(std::vector<std::vector<double>> channels) {
-  const double gains[] = {.8, .5};
-  for (std::size_t c = 0; c < channels.size(); ++c) {
-    for (double& x : channels[c]) x *= gains[c];
-    const auto scaled = channels[c];
-    for (std::size_t n = 1; n < scaled.size(); ++n) channels[c][n] = (scaled[n] + scaled[n - 1]) / 2;
-  }
-  return channels;
 }
 
 // Value and gradient with respect to the estimate.

@@ -14,11 +14,13 @@
 #include "eval/metrics/stereo.h"
 #include "eval/statistics/quantile.h"
 #include "tests/eval/metrics/stems.h"
+#include "tests/support/degraded.h"
 #include "tests/support/golden.h"
 
 namespace melisma {
 namespace {
 
+using testing::degraded;
 using testing::golden_folder;
 using testing::load_json;
 
@@ -34,16 +36,6 @@ at::Tensor stereo(const std::vector<std::vector<double>>& channels) {
   auto all = concatenated(channels);
   const auto n = static_cast<int64_t>(channels.front().size());
   return at::from_blob(all.data(), {1, static_cast<int64_t>(channels.size()), n}, at::kDouble).clone();
-}
-
-std::vector<std::vector<double>> degraded(std::vector<std::vector<double>> channels) {
-  const double gains[] = {.8, .5};
-  for (std::size_t c = 0; c < channels.size(); ++c) {
-    for (double& x : channels[c]) x *= gains[c];
-    const auto scaled = channels[c];
-    for (std::size_t n = 1; n < scaled.size(); ++n) channels[c][n] = (scaled[n] + scaled[n - 1]) / 2;
-  }
-  return channels;
 }
 
 Cepstra cepstra_of(const testing::GoldenTensor& tensor) { return {tensor.values, tensor.shape[0], tensor.shape[1]}; }
